@@ -1,0 +1,1 @@
+\echo Use "CREATE EXTENSION mesh_outbox" to load this file. \quit

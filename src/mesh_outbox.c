@@ -1,0 +1,28 @@
+/*-------------------------------------------------------------------------
+ *
+ * mesh_outbox.c
+ *	  Entry point of the library, and the map of the program.
+ *
+ * The path of an event, and the directory that holds each step:
+ *
+ *	  INSERT -> check (outbox/, contract/) -> heap and WAL
+ *	  WAL -> decode -> plan -> Kafka transaction {events + marker}
+ *		  -> ledger -> slot advance (publisher/)
+ *
+ * Dependencies point one way: publisher/ and outbox/ use contract/;
+ * contract/ knows neither Kafka nor WAL.  rdkafka.h is included by
+ * publisher/producer*.c only, replication headers by publisher/decode.c and
+ * publisher/plugin.c only, and PG_VERSION_NUM is read in compat.h only.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "compat.h"
+
+MO_MODULE_MAGIC;
+
+void
+_PG_init(void)
+{
+}
