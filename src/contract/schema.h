@@ -1,0 +1,60 @@
+/*-------------------------------------------------------------------------
+ *
+ * schema.h
+ *	  JSON Schema compiled to a program, and instances walked against it.
+ *
+ * The interface between the contract engine and its users (the check
+ * trigger, the SQL functions, compatibility).  Knows neither Kafka nor WAL.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef MO_SCHEMA_H
+#define MO_SCHEMA_H
+
+#include "nodes/pg_list.h"
+#include "utils/jsonb.h"
+
+/* A compiled schema; lives in the memory context it was compiled in. */
+typedef struct MoSchema MoSchema;
+
+typedef struct MoSchemaOptions
+{
+	bool		assert_formats; /* "format" refuses, instead of annotating */
+	bool		contract;		/* apply the stricter rules of a contract */
+	bool		closed;			/* reading P: undeclared properties refused */
+	bool		immutable;		/* references into the catalog are an error */
+} MoSchemaOptions;
+
+/* One way in which an instance breaks a schema. */
+typedef struct MoViolation
+{
+	const char *instance_pointer;	/* JSON Pointer, "" is the whole document */
+	const char *schema_pointer; /* where the violated keyword stands */
+	const char *keyword;
+	const char *message;		/* "must be >= 1", no place in it */
+	const char *found;			/* offending value, shortened; or NULL */
+	const char *hint;			/* or NULL */
+} MoViolation;
+
+/*
+ * Compiles a schema; errors (ERRCODE_INVALID_PARAMETER_VALUE and the like)
+ * name the JSON Pointer of the faulty keyword.
+ */
+extern MoSchema *mo_schema_compile(Jsonb *schema,
+								   const MoSchemaOptions *options,
+								   MemoryContext context);
+
+/*
+ * Is the instance valid?  The fast path: allocates nothing that outlives the
+ * call and stops at the first violation.
+ */
+extern bool mo_schema_is_valid(const MoSchema *schema, Jsonb *instance);
+
+/*
+ * The violations, as a List of MoViolation in the current memory context:
+ * at most "limit" of them, all when limit is 0.  NIL means valid.
+ */
+extern List *mo_schema_violations(const MoSchema *schema, Jsonb *instance,
+								  int limit);
+
+#endif							/* MO_SCHEMA_H */
