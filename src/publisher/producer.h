@@ -161,6 +161,20 @@ extern MoProduceResult mo_producer_produce(MoProducer *producer, int lane,
 										   int nheaders,
 										   MoKafkaError *error);
 
+/*
+ * What a record's error means.  Everything but a permanent refusal of this
+ * very record is to be repeated in a new transaction.
+ */
+typedef enum MoRecordVerdict
+{
+	MO_RECORD_REPEAT,			/* not this record's fault */
+	MO_RECORD_REFUSED,			/* too large, invalid: a dead letter */
+	MO_RECORD_NO_TOPIC			/* unknown topic or no right to write it */
+} MoRecordVerdict;
+
+extern MoRecordVerdict mo_producer_record_verdict(int error);
+extern const char *mo_producer_error_text(int error);
+
 /* Records of the lane's transaction not yet reported; how many failed. */
 extern int64 mo_producer_undelivered(MoProducer *producer, int lane);
 extern int64 mo_producer_failed(MoProducer *producer, int lane);
