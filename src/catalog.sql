@@ -35,7 +35,7 @@ GRANT USAGE ON SCHEMA mesh_outbox TO PUBLIC;
 
 CREATE TABLE mesh_outbox.domain (
     name        text PRIMARY KEY CHECK (name ~ '^[a-z][a-z0-9_-]{0,62}$'),
-    owner       name NOT NULL,
+    owner       regrole NOT NULL,
     description text NOT NULL,
     created_at  timestamptz NOT NULL DEFAULT now()
 );
@@ -132,10 +132,14 @@ CREATE TABLE mesh_outbox.outbox (
 COMMENT ON TABLE mesh_outbox.outbox IS
     'tables that a domain inserts events into; the check trigger''s arguments carry outbox_id and publisher_id';
 
-SELECT pg_catalog.pg_extension_config_dump('mesh_outbox.' || t, '')
-FROM pg_catalog.unnest(ARRAY['domain', 'publisher', 'product', 'contract', 'outbox',
-                             'publisher_publisher_id_seq', 'contract_contract_id_seq',
-                             'outbox_outbox_id_seq']) AS t;
+SELECT pg_catalog.pg_extension_config_dump('mesh_outbox.domain', '');
+SELECT pg_catalog.pg_extension_config_dump('mesh_outbox.publisher', '');
+SELECT pg_catalog.pg_extension_config_dump('mesh_outbox.publisher_publisher_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('mesh_outbox.product', '');
+SELECT pg_catalog.pg_extension_config_dump('mesh_outbox.contract', '');
+SELECT pg_catalog.pg_extension_config_dump('mesh_outbox.contract_contract_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('mesh_outbox.outbox', '');
+SELECT pg_catalog.pg_extension_config_dump('mesh_outbox.outbox_outbox_id_seq', '');
 
 -- ---------------------------------------------------------------------
 -- What the workers write: belongs to this server's WAL, stays out of dumps

@@ -1,0 +1,106 @@
+/*-------------------------------------------------------------------------
+ *
+ * rights.c
+ *	  Who is calling: the language mesh_outbox_plpgsql.
+ *
+ * The functions that manage the mesh write tables their callers may not
+ * write, so they run with the rights of their owner, and each has to ask
+ * what its caller may do.  SECURITY DEFINER cannot answer that: it has
+ * replaced current_user before the first statement runs, and both
+ * session_user and the "outer" user name a victim when a hostile SECURITY
+ * DEFINER function, an index expression under VACUUM or the trigger of a
+ * foreign key's cascade makes the call.
+ *
+ * So the management functions are written in a language of their own: its
+ * handler notes the effective user of the call, switches to the function's
+ * owner as SECURITY DEFINER does, and hands over to PL/pgSQL.  The language
+ * is not trusted: only a superuser can write functions in it.
+ *
+ * Not for procedures that commit, which must not change the user.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_proc.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/syscache.h"
+
+/*
+ * The call that is running, outermost first: for whom, and as whom.  Both
+ * invalid outside of any.  Restored on every way out of a call, by error
+ * too; the user id itself is put back by the (sub)transaction's abort then.
+ */
+static Oid	caller = InvalidOid;
+static Oid	acting_as = InvalidOid;
+
+PG_FUNCTION_INFO_V1(mo_rights_call);
+PG_FUNCTION_INFO_V1(mo_rights_caller);
+
+static Oid
+function_owner(Oid function)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", function);
+	owner = ((Form_pg_proc) GETSTRUCT(tuple))->proowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+static PGFunction
+plpgsql_handler(void)
+{
+	static PGFunction handler = NULL;
+
+	if (handler == NULL)
+		handler = load_external_function("$libdir/plpgsql",
+										 "plpgsql_call_handler", true, NULL);
+	return handler;
+}
+
+/* The language's call handler. */
+Datum
+mo_rights_call(PG_FUNCTION_ARGS)
+{
+	Oid			outer_caller = caller;
+	Oid			outer_acting_as = acting_as;
+	Oid			owner = function_owner(fcinfo->flinfo->fn_oid);
+	PGFunction	handler = plpgsql_handler();
+	Oid			user;
+	int			sec_context;
+	Datum		result;
+
+	GetUserIdAndSecContext(&user, &sec_context);
+
+	/* What our own code calls, it calls for the one who called it. */
+	if (!OidIsValid(caller) || user != acting_as)
+		caller = user;
+	acting_as = owner;
+	SetUserIdAndSecContext(owner, sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	PG_TRY();
+	{
+		result = handler(fcinfo);
+	}
+	PG_FINALLY();
+	{
+		caller = outer_caller;
+		acting_as = outer_acting_as;
+	}
+	PG_END_TRY();
+	SetUserIdAndSecContext(user, sec_context);
+	return result;
+}
+
+/* caller() → regrole: for whom the running management function acts. */
+Datum
+mo_rights_caller(PG_FUNCTION_ARGS)
+{
+	if (OidIsValid(caller) && GetUserId() == acting_as)
+		PG_RETURN_OID(caller);
+	PG_RETURN_OID(GetUserId());
+}
