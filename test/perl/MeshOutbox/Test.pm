@@ -1,0 +1,363 @@
+
+=pod
+
+=head1 NAME
+
+MeshOutbox::Test - servers, brokers and consumers for the TAP tests
+
+=head1 DESCRIPTION
+
+A test makes a server with C<new_node>, a broker with C<start_kafka> (Apache
+Kafka) or none (the publisher's C<embedded> one), domains and outboxes with
+C<simple_outbox>, and looks at topics as a read-committed consumer does with
+C<consume>.  Nothing here waits for a time: everything waits for a condition,
+with a deadline.
+
+=cut
+
+package MeshOutbox::Test;
+
+use strict;
+use warnings FATAL => 'all';
+
+use Exporter 'import';
+use File::Path qw(make_path);
+use JSON::PP ();
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes ();
+
+our @EXPORT = qw(
+  new_node configure start_kafka kafka simple_outbox extra_outbox create_publisher
+  emit emit_sql wait_published status wait_state consume consume_uncommitted
+  values_of ids_of header fault await_fault worker_pid
+  group_marker sql_fails until_true lsn decoded
+);
+
+my $python = $ENV{MO_PYTHON} // '/usr/bin/python3';
+my $root = $ENV{MO_ROOT} // '.';
+my @brokers;    # folders of clusters to stop at the end
+my $json = JSON::PP->new->utf8;
+
+# What every outbox of these tests accepts.
+our $SCHEMA = q({"type": "object",
+  "properties": {"id": {"type": "string"}, "n": {"type": "integer", "minimum": 0},
+                 "pad": {"type": "string"}},
+  "required": ["id", "n"], "additionalProperties": false});
+
+=head2 Servers
+
+=over
+
+=item new_node(NAME, CONF, ...)
+
+A running server with the extension preloaded and created in "postgres".
+Lines of configuration may follow the name.
+
+=cut
+
+sub configure
+{
+	my ($node, @conf) = @_;
+	$node->append_conf('postgresql.conf', join("\n",
+		q(shared_preload_libraries = 'mesh_outbox'),
+		'wal_level = logical',
+		'max_worker_processes = 24',
+		'max_replication_slots = 10',
+		'max_prepared_transactions = 10',
+		q(log_min_messages = info),
+		q(mesh_outbox.restart_delay = '100ms'),
+		q(include_if_exists = 'fault.conf'),
+		@conf) . "\n");
+	return;
+}
+
+sub new_node
+{
+	my ($name, @conf) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+	$node->init(allows_streaming => 'logical', extra => [ '--encoding=UTF8', '--locale=C' ]);
+	configure($node, @conf);
+	$node->start;
+	$node->safe_psql('postgres', 'CREATE EXTENSION mesh_outbox');
+	return $node;
+}
+
+# Milliseconds are rounded up to nothing useful: poll often, give up late.
+sub until_true
+{
+	my ($what, $condition, $seconds) = @_;
+	my $deadline = Time::HiRes::time() + ($seconds // 60);
+	until ($condition->())
+	{
+		if (Time::HiRes::time() > $deadline)
+		{
+			diag("gave up waiting for $what");
+			return 0;
+		}
+		Time::HiRes::usleep(30_000);
+	}
+	return 1;
+}
+
+sub lsn
+{
+	my ($node) = @_;
+	return $node->safe_psql('postgres', 'SELECT pg_current_wal_insert_lsn()');
+}
+
+# A failing statement's whole message.
+sub sql_fails
+{
+	my ($node, $sql, $pattern, $name, %opt) = @_;
+	my ($rc, $out, $err) = $node->psql($opt{db} // 'postgres', $sql,
+		on_error_stop => 1, extra_params => [ '-v', 'VERBOSITY=verbose' ]);
+	isnt($rc, 0, "$name: fails");
+	like($err, $pattern, "$name: says why");
+	return $err;
+}
+
+=item fault(NODE, ORDER), await_fault(NODE, ORDER, LOG POSITION)
+
+Orders a crash or a wait at a step ("batch_commit_send:crash"); "" lifts it.
+
+=cut
+
+my $order_number = 0;
+
+sub fault
+{
+	my ($node, $order) = @_;
+	if ($order ne '')
+	{
+		$order .= ':1' unless $order =~ /:\d+$/;
+		$order .= ':' . ++$order_number;
+	}
+	open(my $f, '>', $node->data_dir . '/fault.conf') or die $!;
+	print $f "mesh_outbox.fault = '$order'\n";
+	close($f);
+	$node->reload;
+	return $order;
+}
+
+sub await_fault
+{
+	my ($node, $order, $position) = @_;
+	return until_true("fault point $order",
+		sub { slurp_file($node->logfile, $position) =~ /fault point "\w+" reached: \Q$order\E/ });
+}
+
+# Pid of the publisher or scribe of a publisher, 0 while there is none.
+sub worker_pid
+{
+	my ($node, $kind, $name, $db) = @_;
+	$name //= 'main';
+	my $pid = $node->safe_psql($db // 'postgres',
+		"SELECT coalesce(${kind}_pid, 0) FROM mesh_outbox.publisher_status() WHERE name = '$name'");
+	return $pid eq '' ? 0 : $pid;
+}
+
+=back
+
+=head2 Brokers and consumers
+
+=over
+
+=item start_kafka(COUNT)
+
+Starts Apache Kafka, one broker or three; returns an object (a hash) with
+"dir" and "bootstrap".
+
+=cut
+
+sub start_kafka
+{
+	my ($count) = @_;
+	my $dir = PostgreSQL::Test::Utils::tempdir() . '/kafka';
+	push @brokers, $dir;
+	my $bootstrap = kafka('start', $dir, $count // 1);
+	BAIL_OUT('no broker') unless $bootstrap;
+	return { dir => $dir, bootstrap => $bootstrap };
+}
+
+# test/lib/kafka.py; returns what it prints.
+sub kafka
+{
+	my ($command, $cluster, @args) = @_;
+	my $where = ref $cluster ? $cluster->{dir} : $cluster;
+	my ($out, $err) = ('', '');
+	IPC::Run::run([ $python, "$root/test/lib/kafka.py", $command, $where, @args ],
+		'<', \undef, '>', \$out, '2>', \$err)
+	  or die "kafka.py $command @args: $err$out";
+	chomp $out;
+	return $out;
+}
+
+END
+{
+	my $status = $?;
+	eval { kafka('stop', $_) } foreach @brokers;
+	$? = $status;
+}
+
+sub read_topics
+{
+	my ($command, $bootstrap, @topics) = @_;
+	$bootstrap = $bootstrap->{bootstrap} if ref $bootstrap;
+	my @records;
+	foreach my $line (split /\n/, kafka($command, $bootstrap, @topics))
+	{
+		my $r = $json->decode($line);
+		$r->{header} = { map { $_->[0] => $_->[1] } @{ $r->{headers} } };
+		# Control events, which announce contracts, are not what is tested here.
+		push @records, $r unless ($r->{header}{ce_type} // '') =~ /^mesh_outbox\./;
+	}
+	return @records;
+}
+
+sub consume { return read_topics('consume', @_); }
+
+sub consume_uncommitted { return read_topics('uncommitted', @_); }
+
+# The events' own ids ("id" in the payload), in the order of the topic.
+sub values_of
+{
+	return map { $json->decode($_->{value})->{id} } @_;
+}
+
+sub ids_of { return map { $_->{header}{ce_id} } @_; }
+
+sub header { my ($record, $name) = @_; return $record->{header}{$name}; }
+
+sub decoded { return $json->decode($_[0]); }
+
+# The marker: the group's committed offset that has our metadata.
+sub group_marker
+{
+	my ($bootstrap, $group) = @_;
+	$bootstrap = $bootstrap->{bootstrap} if ref $bootstrap;
+	my ($m) = grep { ($_->{metadata} // '') =~ /incarnation=/ }
+	  @{ $json->decode(kafka('offsets', $bootstrap, $group)) };
+	return $m;
+}
+
+=back
+
+=head2 Publishing
+
+=over
+
+=item simple_outbox(NODE, %options)
+
+Domain "sales", product "sales.orders", contract OrderPlaced 1.0.0 and table
+sales.outbox.
+
+=cut
+
+sub simple_outbox
+{
+	my ($node, %opt) = @_;
+	my $db = $opt{db} // 'postgres';
+	$node->safe_psql($db, q(
+		CREATE SCHEMA sales;
+		SELECT mesh_outbox.create_domain('sales', owner => current_user, description => 'sales');
+	));
+	extra_outbox($node, 'sales.orders', 'sales.outbox', %opt);
+	return;
+}
+
+sub extra_outbox
+{
+	my ($node, $product, $table, %opt) = @_;
+	my $db = $opt{db} // 'postgres';
+	my $topic = $opt{topic} // $product;
+	my $partitions = $opt{partitions} // 3;
+	my $more = $opt{topic_config} ? ", topic_config => '$opt{topic_config}'" : '';
+	my $to = $opt{publisher} ? ", publisher => '$opt{publisher}'" : '';
+	$node->safe_psql($db, qq(
+		SELECT mesh_outbox.create_product('$product', purpose => 'tests', topic => '$topic',
+			partitions => $partitions$more);
+		SELECT mesh_outbox.propose_contract('$product', 'OrderPlaced', schema => \$s\$$SCHEMA\$s\$,
+			key => '/id', version => '1.0.0');
+		SELECT mesh_outbox.activate_contract('$product', 'OrderPlaced', '1.0.0');
+		SELECT mesh_outbox.create_outbox('$table', product => '$product'$to);
+	));
+	return;
+}
+
+sub create_publisher
+{
+	my ($node, $brokers, %opt) = @_;
+	my $db = $opt{db} // 'postgres';
+	my $name = $opt{name} // 'main';
+	my $options = $opt{options} // '{}';
+	$brokers = $brokers->{bootstrap} if ref $brokers;
+	$node->safe_psql($db, qq(
+		SELECT mesh_outbox.create_publisher('$name', brokers => '$brokers', options => '$options')));
+	my $ready = $node->safe_psql($db, "SELECT mesh_outbox.wait_ready('$name', '60 s')");
+	is($ready, 't', "publisher $name is ready") or diag(explain(status($node, $name, $db)));
+	return;
+}
+
+=item emit(NODE, ID, N, ...), emit_sql(ID, N, TABLE)
+
+Inserts one transaction with events ID, N.
+
+=cut
+
+sub emit_sql
+{
+	my ($id, $n, $table) = @_;
+	$table //= 'sales.outbox';
+	return qq(INSERT INTO $table (event_type, payload)
+		VALUES ('OrderPlaced', jsonb_build_object('id', '$id', 'n', $n)));
+}
+
+sub emit
+{
+	my ($node, @events) = @_;
+	my $sql = 'BEGIN;';
+	while (my ($id, $n) = splice(@events, 0, 2))
+	{
+		$sql .= emit_sql($id, $n // 0) . ';';
+	}
+	$node->safe_psql('postgres', $sql . 'COMMIT;');
+	return;
+}
+
+sub wait_published
+{
+	my ($node, $db, $seconds) = @_;
+	$db //= 'postgres';
+	$seconds //= 60;
+	my $done = $node->safe_psql($db,
+		"SELECT mesh_outbox.wait_published(timeout => '$seconds s')");
+	diag(explain(status($node, undef, $db))) if $done ne 't';
+	return $done eq 't';
+}
+
+# A row of the view publishers as a hash.
+sub status
+{
+	my ($node, $name, $db) = @_;
+	$name //= 'main';
+	my $row = $node->safe_psql($db // 'postgres',
+		"SELECT to_jsonb(p) FROM mesh_outbox.publishers AS p WHERE name = '$name'");
+	return $row eq '' ? {} : JSON::PP->new->decode($row);
+}
+
+sub wait_state
+{
+	my ($node, $state, $name, $db) = @_;
+	my $ok = until_true("state $state",
+		sub { (status($node, $name, $db)->{state} // '') eq $state });
+	diag(explain(status($node, $name, $db))) unless $ok;
+	return $ok;
+}
+
+=back
+
+=cut
+
+1;
