@@ -15,14 +15,15 @@ extern int	mo_guc_max_transaction_size;	/* kB, default 16 MB */
 extern int	mo_guc_decoding_work_mem;	/* kB, default 16 MB */
 extern int	mo_guc_retained_wal_warning;	/* MB; 0 = never; default 1 GB */
 extern int	mo_guc_heartbeat_interval;	/* s, default 3600 */
-extern int	mo_guc_ledger_retention;	/* hours, default 168; 0 = for ever */
+extern int	mo_guc_ledger_retention;	/* minutes, default 7 days; 0 = for
+										 * ever */
 extern int	mo_guc_restart_delay;	/* ms, first back-off after an error,
 									 * default 1000 */
 
 #ifdef MO_FAULT_POINTS
 /*
  * Tests only: at the step "name" (test/model/STEPS.md) do "action": crash
- * (SIGKILL this process) or wait; optionally at its n-th passing.
+ * (SIGKILL this process) or wait; optionally at its n-th passing (fault.c).
  */
 extern char *mo_guc_fault;
 extern void mo_fault_point(const char *name);

@@ -19,10 +19,16 @@
 #include "postgres.h"
 
 #include "compat.h"
+#include "guc.h"
+#include "publisher/hooks.h"
+#include "shmem.h"
 
 MO_MODULE_MAGIC;
 
 void
 _PG_init(void)
 {
+	mo_guc_init();
+	mo_shmem_init();
+	mo_hooks_init();
 }

@@ -20,6 +20,8 @@
 #include "storage/spin.h"
 
 #define MO_MAX_PUBLISHERS	64	/* of one server; slots are small */
+#define MO_MAX_SCANS		32	/* databases remembered one by one */
+#define MO_MAX_QUIESCED		16	/* DROP DATABASE and its like at a time */
 
 typedef enum MoPublisherState
 {
@@ -36,9 +38,11 @@ typedef enum MoPublisherState
 } MoPublisherState;
 
 /*
- * Written by the publisher (numbers, state), the launcher (pids, state while
- * no pair runs) and SQL functions (pause).  "mutex" guards all but the
- * atomics; texts are at most a line each.
+ * "mutex" guards all but the atomics; texts are at most a line each.
+ *
+ * in_use, database and publisher_id change under MoShared.lock and the mutex
+ * together, and only while no pair runs; so a worker of the slot may read
+ * them without either.
  */
 typedef struct MoPublisherSlot
 {
@@ -48,25 +52,44 @@ typedef struct MoPublisherSlot
 	int32		publisher_id;
 	char		name[NAMEDATALEN];
 
+	/* written by the publisher; by the launcher while no pair runs */
 	MoPublisherState state;
 	TimestampTz state_since;
+	TimestampTz streaming_since;	/* of this pair; 0 = never yet */
 	char		error[512];		/* last error, "" if none since streaming */
 	char		hint[512];
 	TimestampTz error_at;
 
+	/* what the catalog said when the scout last looked */
+	bool		dropped;		/* no such publisher any more */
+	bool		foreign;		/* belongs to another server or database */
+	uint64		config;			/* hash of what a running pair cannot change */
+	uint64		retry;			/* bumped when a stuck pair may try again */
+
+	/* set by the scout, obeyed by the publisher */
+	bool		pause_requested;
+
+	/*
+	 * A worker claims its seat (publisher/worker.c) with the number the
+	 * launcher gave its pair, and gives it up in an exit callback.  So a
+	 * worker that was registered but not yet running when its pair was given
+	 * up finds that it is late.
+	 */
+	uint64		pair;
 	pid_t		publisher_pid;	/* 0 when not running */
 	pid_t		scribe_pid;
 	Latch	   *publisher_latch;	/* in PGPROC; NULL when not running */
+	Latch	   *scribe_latch;
 	dsm_handle	channel;		/* of the running pair, else
 								 * DSM_HANDLE_INVALID */
 
-	/* set by SQL through the launcher, obeyed by the publisher */
-	bool		pause_requested;
+	/* mesh_outbox.progress says that the replication slot exists (scribe) */
+	bool		ready;
 
 	/*
 	 * How long the launcher waits before the next pair, ms.  The publisher
 	 * sets it before it exits on purpose (random back-off after fencing);
-	 * otherwise the launcher grows it itself.
+	 * when it is 0 the launcher grows the delay itself.
 	 */
 	int			restart_delay_ms;
 
@@ -82,7 +105,8 @@ typedef struct MoPublisherSlot
 	TimestampTz last_commit_time;	/* of the last published transaction */
 	TimestampTz last_publish_time;
 
-	ConditionVariable dealt_cv; /* broadcast when dealt_lsn or state moves */
+	ConditionVariable dealt_cv; /* broadcast when dealt_lsn, ready, the state
+								 * or the slot's owner changes */
 
 	pg_atomic_uint64 transactions;	/* PostgreSQL transactions published */
 	pg_atomic_uint64 events;
@@ -91,12 +115,30 @@ typedef struct MoPublisherSlot
 	pg_atomic_uint64 dead_letters;
 } MoPublisherSlot;
 
+/* A database whose workers must be gone until "owner" has ended its command. */
+typedef struct MoQuiesced
+{
+	Oid			database;		/* InvalidOid = free entry */
+	pid_t		owner;
+} MoQuiesced;
+
+/* "lock" guards all but the slots' own fields. */
 typedef struct MoShared
 {
-	LWLock	   *lock;			/* slot allocation */
+	LWLock	   *lock;
 	pid_t		launcher_pid;
 	Latch	   *launcher_latch;
-	uint64		scan_requested; /* bumped to make the launcher look again */
+
+	/* what the launcher has been asked to look at again */
+	bool		scan_all;
+	int			nscans;
+	Oid			scans[MO_MAX_SCANS];
+
+	MoQuiesced	quiesced[MO_MAX_QUIESCED];
+	Oid			busy_scout;		/* database a scout is connected to */
+	ConditionVariable workers_cv;	/* broadcast when a worker or scout ends,
+									 * and when a slot is given out or freed */
+
 	MoPublisherSlot slots[MO_MAX_PUBLISHERS];
 } MoShared;
 
@@ -108,8 +150,21 @@ extern void mo_shmem_set_state(MoPublisherSlot *slot, MoPublisherState state,
 							   const char *error, const char *hint);
 extern const char *mo_shmem_state_name(MoPublisherState state);
 
+/* Gives out and takes back slots; the caller is the scout or the launcher. */
+extern MoPublisherSlot *mo_shmem_allocate(Oid database, int32 publisher_id,
+										  const char *name);
+extern void mo_shmem_free(MoPublisherSlot *slot);
+
 /* Wakes the publisher, if it runs.  Cheap; any process. */
 extern void mo_shmem_wake_publisher(Oid database, int32 publisher_id);
+extern void mo_shmem_wake_publishers(Oid database);
 extern void mo_shmem_wake_launcher(void);
+
+/*
+ * Makes the launcher look at a database again, at all of them when it is
+ * InvalidOid; with "retry" also publishers that wait for a person's decision
+ * or a changed setting start again.
+ */
+extern void mo_shmem_request_scan(Oid database, bool retry);
 
 #endif							/* MO_SHMEM_H */
