@@ -29,16 +29,16 @@ typedef struct MoChannel MoChannel;
 #define MO_ASK_LEDGER		'L' /* MoLedgerEntry; not answered */
 #define MO_ASK_ATTENTION	'A' /* MoAttention; answered when durable */
 #define MO_ASK_EVENT		'E' /* MoPublisherEvent; not answered */
-#define MO_ASK_DEAD_LIST	'B' /* LSN: dead letters with commit_lsn >= it */
+#define MO_ASK_DEAD_LIST	'B' /* int64 LSN: dead letters with commit_lsn >= it */
 
 /* Scribe → publisher. */
 #define MO_SAY_HELLO		'h' /* MoHello; first message, unasked */
 #define MO_SAY_CONTRACT		'c' /* MoContractInfo */
 #define MO_SAY_DEAD_LETTER	'd' /* MoDeadLetterDone */
-#define MO_SAY_PROGRESS		'p' /* LSN: end of the P record's WAL, flushed */
+#define MO_SAY_PROGRESS		'p' /* int64 LSN: end of the P record's WAL, flushed */
 #define MO_SAY_READY		'r' /* empty */
 #define MO_SAY_ATTENTION	'a' /* empty */
-#define MO_SAY_DEAD_LIST	'b' /* int32 n, n × (branch text, LSN, int64 ordinal), LSN R */
+#define MO_SAY_DEAD_LIST	'b' /* MoDeadList */
 
 /* What the publisher must know to start.  Strings are palloc'd by the reader. */
 typedef struct MoHello
@@ -109,6 +109,21 @@ typedef struct MoDeadLetterDone
 	XLogRecPtr	record_lsn;		/* R: end of its own WAL, flushed */
 } MoDeadLetterDone;
 
+/* Those that exist, as far as the publisher must know them. */
+typedef struct MoDeadLetterId
+{
+	char	   *branch;
+	XLogRecPtr	commit_lsn;
+	int64		ordinal;
+} MoDeadLetterId;
+
+typedef struct MoDeadList
+{
+	int32		n;
+	MoDeadLetterId *letters;
+	XLogRecPtr	record_lsn;		/* R: all of them lie below it, flushed */
+} MoDeadList;
+
 typedef struct MoProgress
 {
 	XLogRecPtr	lsn;
@@ -125,7 +140,7 @@ typedef struct MoReady
 
 typedef struct MoAttention
 {
-	char	   *what;			/* "" clears it */
+	char	   *what;			/* "" clears it, and publisher.resume_from */
 	char	   *detail;
 	char	   *hint;
 } MoAttention;
@@ -155,19 +170,25 @@ typedef struct MoLedgerEntry
 	char	   *offsets;		/* JSON text as in mesh_outbox.batch.offsets */
 } MoLedgerEntry;
 
-/* Opening.  Both raise an error when the other side does not come. */
+/*
+ * Opening.  Both return when the other side has come and raise an error when
+ * it does not (ERRCODE_CONNECTION_FAILURE).
+ */
 extern MoChannel *mo_channel_create(int slot_index);
 extern MoChannel *mo_channel_attach(int slot_index);
 
 /*
  * Sends one message, waiting for room if it must; interrupts are served, and
- * a vanished peer is an error (ERRCODE_CONNECTION_FAILURE).
+ * a vanished peer is an error (ERRCODE_CONNECTION_FAILURE).  A NULL body is
+ * an empty one.  Messages that arrive meanwhile are kept for receiving, so
+ * two senders never wait for each other.
  */
 extern void mo_channel_send(MoChannel *channel, char type, StringInfo body);
 
 /*
  * The next message or false when there is none.  The body stays valid until
- * the next call.  A vanished peer is an error.
+ * the next call on the channel, sending included.  A vanished peer is an error,
+ * after its last message.
  */
 extern bool mo_channel_try_receive(MoChannel *channel, char *type,
 								   StringInfo body);
@@ -176,7 +197,7 @@ extern bool mo_channel_try_receive(MoChannel *channel, char *type,
 extern void mo_channel_receive(MoChannel *channel, char *type,
 							   StringInfo body);
 
-/* One pair of functions per structure, in channel.c. */
+/* One pair of functions per structure, in message.c. */
 extern void mo_channel_put_hello(StringInfo buf, const MoHello *m);
 extern void mo_channel_get_hello(StringInfo buf, MoHello *m);
 extern void mo_channel_put_contract(StringInfo buf, const MoContractInfo *m);
@@ -185,6 +206,8 @@ extern void mo_channel_put_dead_letter(StringInfo buf, const MoDeadLetter *m);
 extern void mo_channel_get_dead_letter(StringInfo buf, MoDeadLetter *m);
 extern void mo_channel_put_dead_letter_done(StringInfo buf, const MoDeadLetterDone *m);
 extern void mo_channel_get_dead_letter_done(StringInfo buf, MoDeadLetterDone *m);
+extern void mo_channel_put_dead_list(StringInfo buf, const MoDeadList *m);
+extern void mo_channel_get_dead_list(StringInfo buf, MoDeadList *m);
 extern void mo_channel_put_progress(StringInfo buf, const MoProgress *m);
 extern void mo_channel_get_progress(StringInfo buf, MoProgress *m);
 extern void mo_channel_put_ready(StringInfo buf, const MoReady *m);
