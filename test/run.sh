@@ -12,15 +12,16 @@ cd "$(dirname "$0")/.."
 
 all_parts=(build regress isolation model conformance fuzz containment
 	soundness tap kafka checker chaos)
-# What a part needs beyond a compiler and a PostgreSQL.
-needs_kafka=" kafka checker chaos tap "
 
 parts=("$@")
 [ $# -gt 0 ] || parts=("${all_parts[@]}")
 
 want=
 for part in "${parts[@]}"; do
-	case $needs_kafka in *" $part "*) want=kafka ;; esac
+	case $part in
+		kafka | chaos) want=kafka ;;
+		tap | checker) want=${want:-client} ;;
+	esac
 done
 test/lib/install.sh $want || { echo "0 passed, 1 failed"; exit 1; }
 . test/lib/env.sh

@@ -54,6 +54,8 @@ class Bench:
         self.server.start()
         sql = self.server.sql
         sql("CREATE EXTENSION mesh_outbox")
+        sql("SELECT mesh_outbox.create_publisher('main', brokers => %s)", self.cluster.bootstrap)
+        assert sql("SELECT mesh_outbox.wait_ready('main', '60 s')")[0][0]
         sql("CREATE SCHEMA bench")
         sql("SELECT mesh_outbox.create_domain('bench', owner => 'postgres', description => 'b')")
         sql("SELECT mesh_outbox.create_product('bench.orders', purpose => 'b',"
@@ -62,8 +64,6 @@ class Bench:
             " key => '/id', version => '1.0.0')", SCHEMA)
         sql("SELECT mesh_outbox.activate_contract('bench.orders', 'OrderPlaced', '1.0.0')")
         sql("SELECT mesh_outbox.create_outbox('bench.outbox', product => 'bench.orders')")
-        sql("SELECT mesh_outbox.create_publisher('main', brokers => %s)", self.cluster.bootstrap)
-        assert sql("SELECT mesh_outbox.wait_ready('main', '60 s')")[0][0]
         sql("""CREATE PROCEDURE bench.fill(n int, base int) LANGUAGE plpgsql AS $$
             BEGIN
                 FOR i IN base + 1 .. base + n LOOP

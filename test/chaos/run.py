@@ -55,13 +55,14 @@ class Chaos:
         self.server.init()
         self.server.write("harness.conf", CHAOS_CONF, "a")
         self.server.start()
-        setup(self.server)
+        self.server.sql("CREATE EXTENSION mesh_outbox")
         self.server.sql(
             "SELECT mesh_outbox.create_publisher(%s, brokers => %s, options => %s)",
             PUBLISHER, self.cluster.bootstrap,
             json.dumps({"transaction.timeout.ms": "10000", "socket.timeout.ms": "10000",
                         "message.timeout.ms": "10000"}))
         self.expect("SELECT mesh_outbox.wait_ready(%s, '60 s')", PUBLISHER)
+        setup(self.server)
         self.workload.start()
         self.caught_up()
 
@@ -230,7 +231,7 @@ class Chaos:
 
     def find_way_out(self):
         until(lambda: self.state() == "needs attention", 60, "state needs attention")
-        self.server.sql("SELECT mesh_outbox.resume_publisher(%s, from => 'now',"
+        self.server.sql("SELECT mesh_outbox.resume_publisher(%s, \"from\" => 'now',"
                         " reason => 'chaos: all was published')", PUBLISHER)
         self.expect("SELECT mesh_outbox.wait_ready(%s, '60 s')", PUBLISHER)
 

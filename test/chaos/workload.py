@@ -46,7 +46,6 @@ SCHEMA = """{"type": "object",
 
 
 def setup(server):
-    server.sql("CREATE EXTENSION mesh_outbox")
     server.sql(SETUP)
     server.sql("SELECT mesh_outbox.create_domain('chaos', owner => 'postgres',"
                " description => 'faults and their aftermath')")

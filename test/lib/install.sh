@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Installs what building and testing need and what is missing: Debian
-# packages, an unprivileged user, and, given "kafka", Apache Kafka's jars and
-# a Python environment with a Kafka client.  Says nothing when all is there.
+# packages, an unprivileged user; given "client" a Python environment with a
+# Kafka client, given "kafka" Apache Kafka as well.  Says nothing when all is
+# there.
 #
-#   test/lib/install.sh [kafka]
+#   test/lib/install.sh [client | kafka]
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
 
@@ -42,14 +43,15 @@ id "$MO_USER" >/dev/null 2>&1 ||
 	useradd --system --create-home --home-dir "/var/lib/$MO_USER" "$MO_USER"
 mo_paths
 
-if [ "${1:-}" = kafka ]; then
-	if [ ! -f "$MO_KAFKA_JARS/.complete" ]; then
-		mkdir -p "$MO_KAFKA_JARS"
-		mvn -B -q -f "$MO_ROOT/test/lib/kafka/pom.xml" \
-			dependency:copy-dependencies \
-			-DoutputDirectory="$MO_KAFKA_JARS" >&2
-		touch "$MO_KAFKA_JARS/.complete"
-	fi
+if [ "${1:-}" = kafka ] && [ ! -f "$MO_KAFKA_JARS/.complete" ]; then
+	mkdir -p "$MO_KAFKA_JARS"
+	mvn -B -q -f "$MO_ROOT/test/lib/kafka/pom.xml" \
+		dependency:copy-dependencies \
+		-DoutputDirectory="$MO_KAFKA_JARS" >&2
+	touch "$MO_KAFKA_JARS/.complete"
+fi
+
+if [ -n "${1:-}" ]; then
 	reqs=$MO_ROOT/test/lib/requirements.txt
 	if ! cmp -s "$reqs" "$MO_CACHE/venv/requirements.txt"; then
 		/usr/bin/python3 -m venv --clear "$MO_CACHE/venv"

@@ -10,9 +10,9 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = new_node('main');
+create_publisher($node, 'embedded');
 simple_outbox($node);
 extra_outbox($node, 'sales.returns', 'sales.returns_outbox', partitions => 1);
-create_publisher($node, 'embedded');
 my $brokers = status($node)->{brokers};
 like($brokers, qr/^127\.0\.0\.1:\d+/, 'the view tells where the embedded broker listens');
 
