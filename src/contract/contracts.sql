@@ -1,0 +1,815 @@
+/* src/contract/contracts.sql: domains, data products, contracts and their life */
+
+-- ---------------------------------------------------------------------
+-- Look-ups that say what is missing
+-- ---------------------------------------------------------------------
+
+CREATE FUNCTION mesh_outbox.find_product(product text) RETURNS mesh_outbox.product
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    found mesh_outbox.product;
+BEGIN
+    SELECT * INTO found FROM mesh_outbox.product p WHERE p.name = product;
+    IF found.name IS NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'undefined_object',
+            MESSAGE = format('product "%s" does not exist', product),
+            HINT = 'See the view mesh_outbox.products; mesh_outbox.create_product() creates one.';
+    END IF;
+    RETURN found;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.find_product(text) IS 'the product of that name; error if there is none';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.find_product(text) FROM PUBLIC;
+
+-- What changes a product's contracts or outboxes holds this until its commit,
+-- so that no check is made against something that is being changed.
+CREATE FUNCTION mesh_outbox.lock_product(product text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM mesh_outbox.find_product(product);
+    PERFORM FROM mesh_outbox.product p WHERE p.name = product FOR NO KEY UPDATE;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.lock_product(text) IS 'one change of a product at a time';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.lock_product(text) FROM PUBLIC;
+
+CREATE FUNCTION mesh_outbox.version_numbers(version text) RETURNS int[]
+    LANGUAGE plpgsql IMMUTABLE STRICT
+    SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF version !~ '^(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})$' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('invalid contract version "%s"', version),
+            DETAIL = 'A version is major.minor.patch, three whole numbers without leading zeros.',
+            HINT = 'For example 1.0.0.';
+    END IF;
+    RETURN string_to_array(version, '.')::int[];
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.version_numbers(text) IS 'major, minor and patch of a version';
+
+CREATE FUNCTION mesh_outbox.version_text(contract mesh_outbox.contract) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+    RETURN (contract).major || '.' || (contract).minor || '.' || (contract).patch;
+COMMENT ON FUNCTION mesh_outbox.version_text(mesh_outbox.contract) IS 'a contract''s version as major.minor.patch';
+
+CREATE FUNCTION mesh_outbox.find_contract(product text, event_type text, version text)
+    RETURNS mesh_outbox.contract
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    numbers int[] := mesh_outbox.version_numbers(version);
+    found mesh_outbox.contract;
+    known text;
+BEGIN
+    PERFORM mesh_outbox.find_product(product);
+    SELECT * INTO found FROM mesh_outbox.contract c
+    WHERE c.product = find_contract.product AND c.event_type = find_contract.event_type
+      AND c.major = numbers[1] AND c.minor = numbers[2] AND c.patch = numbers[3];
+    IF found.contract_id IS NULL THEN
+        SELECT string_agg(mesh_outbox.version_text(c), ', ' ORDER BY c.major, c.minor, c.patch)
+        INTO known
+        FROM mesh_outbox.contract c
+        WHERE c.product = find_contract.product AND c.event_type = find_contract.event_type;
+        RAISE EXCEPTION USING
+            ERRCODE = 'undefined_object',
+            MESSAGE = format('event type "%s" of product "%s" has no contract version %s',
+                             event_type, product, coalesce(version, 'NULL')),
+            DETAIL = CASE WHEN known IS NULL THEN 'It has no version at all.'
+                          ELSE format('It has %s.', known) END,
+            HINT = 'See the view mesh_outbox.contracts.';
+    END IF;
+    RETURN found;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.find_contract(text, text, text) IS
+    'the contract version of that name; error if there is none';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.find_contract(text, text, text) FROM PUBLIC;
+
+CREATE FUNCTION mesh_outbox.require_text(argument text, value text) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF coalesce(btrim(value), '') = '' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('%s must not be empty', argument);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.require_text(text, text) IS 'error if an argument that people need is empty';
+
+-- ---------------------------------------------------------------------
+-- Domains
+-- ---------------------------------------------------------------------
+
+-- The owner is granted what he has anyway, USAGE on the schema, so that the
+-- server refuses to drop a role that owns a domain.
+CREATE FUNCTION mesh_outbox.hold_owner(new_owner regrole, old_owner regrole) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF new_owner IS NOT NULL THEN
+        EXECUTE format('GRANT USAGE ON SCHEMA mesh_outbox TO %s', new_owner);
+    END IF;
+    IF EXISTS (SELECT FROM pg_roles r WHERE r.oid = old_owner)
+       AND NOT EXISTS (SELECT FROM mesh_outbox.domain d WHERE d.owner = old_owner) THEN
+        EXECUTE format('REVOKE USAGE ON SCHEMA mesh_outbox FROM %s', old_owner);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.hold_owner(regrole, regrole) IS
+    'ties the roles that own domains to the database, so that they cannot be dropped';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.hold_owner(regrole, regrole) FROM PUBLIC;
+
+CREATE FUNCTION mesh_outbox.create_domain(name text, owner text, description text) RETURNS void
+    LANGUAGE mesh_outbox_plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    owning_role regrole;
+BEGIN
+    PERFORM mesh_outbox.require_admin('create a domain');
+    owning_role := mesh_outbox.role_named(owner);
+    PERFORM mesh_outbox.require_text('description', description);
+    IF name IS NULL OR name !~ '^[a-z][a-z0-9_-]{0,62}$' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_name',
+            MESSAGE = format('invalid domain name "%s"', name),
+            DETAIL = 'A domain''s name starts with a lower-case letter; up to 62 lower-case letters, digits, _ and - follow.';
+    END IF;
+    INSERT INTO mesh_outbox.domain (name, owner, description)
+    VALUES (create_domain.name, owning_role, create_domain.description)
+    ON CONFLICT DO NOTHING;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'duplicate_object',
+            MESSAGE = format('domain "%s" already exists', name),
+            HINT = 'mesh_outbox.alter_domain() changes its owner and description.';
+    END IF;
+    PERFORM mesh_outbox.hold_owner(owning_role, NULL);
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.create_domain(text, text, text) IS
+    'creates a business area whose owning role manages its products, contracts and outboxes; for administrators';
+
+CREATE FUNCTION mesh_outbox.alter_domain(name text, owner text DEFAULT NULL, description text DEFAULT NULL)
+    RETURNS void
+    LANGUAGE mesh_outbox_plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    old_owner regrole := (SELECT d.owner FROM mesh_outbox.domain d WHERE d.name = alter_domain.name);
+    new_owner regrole;
+    outbox mesh_outbox.outbox;
+BEGIN
+    PERFORM mesh_outbox.require_domain(name, format('alter domain "%s"', name));
+    IF description IS NOT NULL THEN
+        PERFORM mesh_outbox.require_text('description', description);
+        UPDATE mesh_outbox.domain d SET description = alter_domain.description
+        WHERE d.name = alter_domain.name;
+    END IF;
+    IF owner IS NOT NULL THEN
+        PERFORM mesh_outbox.require_admin('give a domain to another role');
+        new_owner := mesh_outbox.role_named(owner);
+        UPDATE mesh_outbox.domain d SET owner = new_owner WHERE d.name = alter_domain.name;
+        FOR outbox IN
+            SELECT o.* FROM mesh_outbox.outbox o JOIN mesh_outbox.product p ON p.name = o.product
+            WHERE p.domain = alter_domain.name AND to_regclass(o.relation::text) IS NOT NULL
+        LOOP
+            IF EXISTS (SELECT FROM pg_roles r WHERE r.oid = old_owner) THEN
+                EXECUTE format('REVOKE ALL ON %s FROM %s', outbox.relation, old_owner);
+            END IF;
+            EXECUTE format('GRANT SELECT, INSERT ON %s TO %s', outbox.relation, new_owner);
+        END LOOP;
+        PERFORM mesh_outbox.hold_owner(new_owner, old_owner);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.alter_domain(text, text, text) IS
+    'changes a domain''s description, or (administrators) gives it and its outboxes to another role; NULL leaves as it is';
+
+CREATE FUNCTION mesh_outbox.drop_domain(name text) RETURNS void
+    LANGUAGE mesh_outbox_plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    old_owner regrole := (SELECT d.owner FROM mesh_outbox.domain d WHERE d.name = drop_domain.name);
+    products text := (SELECT string_agg(p.name, ', ' ORDER BY p.name)
+                      FROM mesh_outbox.product p WHERE p.domain = drop_domain.name);
+BEGIN
+    PERFORM mesh_outbox.require_admin('drop a domain');
+    PERFORM mesh_outbox.require_domain(name, 'drop a domain');
+    IF products IS NOT NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'dependent_objects_still_exist',
+            MESSAGE = format('cannot drop domain "%s" because it has products', name),
+            DETAIL = format('Products: %s.', products),
+            HINT = 'Drop them first, with mesh_outbox.drop_product().';
+    END IF;
+    DELETE FROM mesh_outbox.domain d WHERE d.name = drop_domain.name;
+    PERFORM mesh_outbox.hold_owner(NULL, old_owner);
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.drop_domain(text) IS
+    'drops a domain that has no products; for administrators';
+
+-- ---------------------------------------------------------------------
+-- Products
+-- ---------------------------------------------------------------------
+
+CREATE FUNCTION mesh_outbox.check_wire(topic text, partitions int, replication int,
+                                       topic_config jsonb, content_mode text, header_set text)
+    RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    faulty text;
+BEGIN
+    IF topic !~ '^[A-Za-z0-9._-]{1,249}$' OR topic IN ('.', '..') THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('invalid topic "%s"', topic),
+            DETAIL = 'A topic is 1 to 249 characters of A-Z, a-z, 0-9, ".", "_" and "-", and not "." or "..".';
+    END IF;
+    IF partitions NOT BETWEEN 1 AND 100000 THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('invalid number of partitions %s', partitions),
+            DETAIL = 'Allowed is 1 to 100000.';
+    END IF;
+    IF replication NOT BETWEEN 1 AND 32767 THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('invalid replication factor %s', replication),
+            DETAIL = 'Allowed is 1 to 32767, or NULL for the broker''s default.';
+    END IF;
+    IF content_mode NOT IN ('binary', 'structured') THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('invalid content mode "%s"', content_mode),
+            DETAIL = 'Allowed is binary (CloudEvents headers, the payload as value) or structured (one JSON document).';
+    END IF;
+    IF header_set NOT IN ('minimal', 'standard', 'full') THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('invalid header set "%s"', header_set),
+            DETAIL = 'Allowed is minimal, standard or full.';
+    END IF;
+    IF jsonb_typeof(topic_config) <> 'object' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = 'topic_config must be a JSON object',
+            HINT = 'For example {"cleanup.policy": "compact"}.';
+    END IF;
+    SELECT key INTO faulty FROM jsonb_each(topic_config)
+    WHERE jsonb_typeof(value) NOT IN ('string', 'number', 'boolean') LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('topic setting "%s" must be a string, a number or a boolean', faulty);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.check_wire(text, int, int, jsonb, text, text) IS
+    'error if a topic and its settings cannot be right';
+
+CREATE FUNCTION mesh_outbox.create_product(
+    name text, purpose text, topic text DEFAULT NULL, partitions int DEFAULT 1,
+    replication int DEFAULT NULL, topic_config jsonb DEFAULT '{}',
+    content_mode text DEFAULT 'binary', header_set text DEFAULT 'standard') RETURNS void
+    LANGUAGE mesh_outbox_plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF name IS NULL OR name !~ '^[a-z][a-z0-9_-]*\.[a-z][a-z0-9_.-]*$' OR length(name) > 200 THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_name',
+            MESSAGE = format('invalid product name "%s"', name),
+            DETAIL = 'A product''s name is its domain, a dot, and lower-case letters, digits, ".", "_" and "-", 200 characters at most.',
+            HINT = 'For example sales.orders.';
+    END IF;
+    PERFORM mesh_outbox.require_domain(split_part(name, '.', 1), format('create product "%s"', name));
+    PERFORM mesh_outbox.require_text('purpose', purpose);
+    PERFORM mesh_outbox.check_wire(coalesce(topic, name), partitions, replication,
+                                   topic_config, content_mode, header_set);
+    INSERT INTO mesh_outbox.product
+        (name, domain, purpose, topic, partitions, replication, topic_config, content_mode, header_set)
+    VALUES (create_product.name, split_part(create_product.name, '.', 1), create_product.purpose,
+            coalesce(create_product.topic, create_product.name), create_product.partitions,
+            create_product.replication, create_product.topic_config,
+            create_product.content_mode, create_product.header_set)
+    ON CONFLICT DO NOTHING;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'duplicate_object',
+            MESSAGE = format('product "%s" already exists', name),
+            HINT = 'mesh_outbox.alter_product() changes it.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.create_product(text, text, text, int, int, jsonb, text, text) IS
+    'creates a data product: one Kafka topic (default: the product''s name) with what its events look like on the wire; the domain is the part before the first dot';
+
+CREATE FUNCTION mesh_outbox.alter_product(
+    name text, purpose text DEFAULT NULL, replication int DEFAULT NULL,
+    topic_config jsonb DEFAULT NULL, content_mode text DEFAULT NULL, header_set text DEFAULT NULL)
+    RETURNS void
+    LANGUAGE mesh_outbox_plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    product mesh_outbox.product := mesh_outbox.find_product(name);
+BEGIN
+    PERFORM mesh_outbox.require_domain(product.domain, format('alter product "%s"', name));
+    PERFORM mesh_outbox.lock_product(name);
+    IF purpose IS NOT NULL THEN
+        PERFORM mesh_outbox.require_text('purpose', purpose);
+    END IF;
+    PERFORM mesh_outbox.check_wire(product.topic, product.partitions, replication,
+                                   topic_config, content_mode, header_set);
+    UPDATE mesh_outbox.product p
+    SET purpose = coalesce(alter_product.purpose, p.purpose),
+        replication = coalesce(alter_product.replication, p.replication),
+        topic_config = coalesce(alter_product.topic_config, p.topic_config),
+        content_mode = coalesce(alter_product.content_mode, p.content_mode),
+        header_set = coalesce(alter_product.header_set, p.header_set)
+    WHERE p.name = alter_product.name;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.alter_product(text, text, int, jsonb, text, text) IS
+    'changes a product; contracts that exist keep what they say about the wire, later proposals get the new; NULL leaves as it is';
+
+CREATE FUNCTION mesh_outbox.drop_product(name text) RETURNS void
+    LANGUAGE mesh_outbox_plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    product mesh_outbox.product := mesh_outbox.find_product(name);
+    outboxes text := (SELECT string_agg(o.relation::text, ', ' ORDER BY o.relation::text)
+                      FROM mesh_outbox.outbox o WHERE o.product = drop_product.name);
+    in_force text := (SELECT string_agg(c.event_type || ' ' || mesh_outbox.version_text(c), ', '
+                                        ORDER BY c.event_type, c.major, c.minor, c.patch)
+                      FROM mesh_outbox.contract c
+                      WHERE c.product = drop_product.name AND c.status IN ('active', 'deprecated'));
+BEGIN
+    PERFORM mesh_outbox.require_domain(product.domain, format('drop product "%s"', name));
+    IF outboxes IS NOT NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'dependent_objects_still_exist',
+            MESSAGE = format('cannot drop product "%s" because it has outboxes', name),
+            DETAIL = format('Outboxes: %s.', outboxes),
+            HINT = 'Drop or detach them first, with mesh_outbox.drop_outbox() or mesh_outbox.detach_outbox().';
+    END IF;
+    IF in_force IS NOT NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'dependent_objects_still_exist',
+            MESSAGE = format('cannot drop product "%s" because contracts are in force', name),
+            DETAIL = format('Contracts: %s.', in_force),
+            HINT = 'Retire them first, with mesh_outbox.retire_contract().';
+    END IF;
+    PERFORM mesh_outbox.lock_product(name);
+    DELETE FROM mesh_outbox.contract c WHERE c.product = drop_product.name;
+    DELETE FROM mesh_outbox.product p WHERE p.name = drop_product.name;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.drop_product(text) IS
+    'drops a product that has no outbox and no contract in force, with its retired contracts';
+
+-- ---------------------------------------------------------------------
+-- Contracts
+-- ---------------------------------------------------------------------
+
+-- What an event was accepted under stays what it was: publishers look
+-- contracts up by the id stamped on the event, today or at a later re-decode.
+CREATE FUNCTION mesh_outbox.keep_contract() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    changed text;
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        IF OLD.status NOT IN ('draft', 'proposed')
+           AND EXISTS (SELECT FROM mesh_outbox.outbox o WHERE o.product = OLD.product) THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'object_not_in_prerequisite_state',
+                MESSAGE = format('cannot delete contract %s %s of product "%s"', OLD.event_type,
+                                 mesh_outbox.version_text(OLD), OLD.product),
+                DETAIL = 'Events may have been accepted under it.';
+        END IF;
+        RETURN OLD;
+    END IF;
+    SELECT string_agg(n.key, ', ' ORDER BY n.key) INTO changed
+    FROM jsonb_each(to_jsonb(NEW)) n JOIN jsonb_each(to_jsonb(OLD)) o USING (key)
+    WHERE n.value <> o.value
+      AND n.key NOT IN ('status', 'enforcement', 'activated_at', 'deprecated_at', 'retired_at');
+    IF changed IS NOT NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = format('cannot change %s of a contract version', changed),
+            DETAIL = 'Contract versions are immutable but for their status and enforcement.',
+            HINT = 'Propose a new version.';
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.keep_contract() IS 'keeps contract versions as they were proposed';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.keep_contract() FROM PUBLIC;
+
+CREATE TRIGGER keep BEFORE UPDATE OR DELETE ON mesh_outbox.contract
+    FOR EACH ROW EXECUTE FUNCTION mesh_outbox.keep_contract();
+
+CREATE FUNCTION mesh_outbox.check_pointer(argument text, pointer text) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF pointer !~ '^(/([^~/]|~[01])*)+$' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('invalid JSON Pointer "%s" for %s', pointer, argument),
+            DETAIL = 'A JSON Pointer is a sequence of "/" and a property''s name, in which "~" is written "~0" and "/" is written "~1".',
+            HINT = 'For example /order_id.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.check_pointer(text, text) IS 'error if a text is no JSON Pointer below the root';
+
+-- A first version is 1.0.0; after that the next minor of the newest major.
+CREATE FUNCTION mesh_outbox.next_version(product text, event_type text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+    RETURN coalesce((SELECT c.major || '.' || c.minor + 1 || '.0'
+                     FROM mesh_outbox.contract c
+                     WHERE c.product = next_version.product AND c.event_type = next_version.event_type
+                     ORDER BY c.major DESC, c.minor DESC LIMIT 1), '1.0.0');
+COMMENT ON FUNCTION mesh_outbox.next_version(text, text) IS
+    'the version a proposal gets that does not name one';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.next_version(text, text) FROM PUBLIC;
+
+CREATE FUNCTION mesh_outbox.resolve_schema(schema json) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN schema::jsonb;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.resolve_schema(json) IS
+    'a schema with its references bundled; error if it cannot be a contract''s';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.resolve_schema(json) FROM PUBLIC;
+
+CREATE FUNCTION mesh_outbox.propose_contract(
+    product text, event_type text, schema json, key text, version text DEFAULT NULL,
+    event_time text DEFAULT NULL, description text DEFAULT NULL,
+    compatibility text DEFAULT 'FULL_TRANSITIVE', enforcement text DEFAULT 'enforce',
+    open boolean DEFAULT false, topic text DEFAULT NULL) RETURNS text
+    LANGUAGE mesh_outbox_plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    owning mesh_outbox.product := mesh_outbox.find_product(product);
+    numbers int[];
+    wire_topic text;
+    resolved jsonb;
+BEGIN
+    PERFORM mesh_outbox.require_domain(owning.domain, format('propose a contract for product "%s"', product));
+    PERFORM mesh_outbox.lock_product(product);
+    IF event_type IS NULL OR event_type !~ '^[A-Za-z][A-Za-z0-9_]{0,127}$' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_name',
+            MESSAGE = format('invalid event type "%s"', event_type),
+            DETAIL = 'An event type starts with a letter; up to 127 letters, digits and "_" follow.',
+            HINT = 'Name the fact that happened, for example OrderPlaced.';
+    END IF;
+    IF compatibility NOT IN ('NONE', 'BACKWARD', 'FORWARD', 'FULL', 'BACKWARD_TRANSITIVE',
+                             'FORWARD_TRANSITIVE', 'FULL_TRANSITIVE') THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('invalid compatibility mode "%s"', compatibility),
+            DETAIL = 'Allowed is NONE, BACKWARD, FORWARD, FULL, BACKWARD_TRANSITIVE, FORWARD_TRANSITIVE or FULL_TRANSITIVE.';
+    END IF;
+    PERFORM mesh_outbox.check_enforcement(enforcement);
+    PERFORM mesh_outbox.check_pointer('key', coalesce(key, ''));
+    PERFORM mesh_outbox.check_pointer('event_time', event_time);
+    IF schema IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'schema must not be NULL';
+    END IF;
+    resolved := mesh_outbox.resolve_schema(schema);
+    version := coalesce(version, mesh_outbox.next_version(product, event_type));
+    numbers := mesh_outbox.version_numbers(version);
+    -- a major is a stream of its own
+    wire_topic := coalesce(topic, owning.topic || CASE WHEN numbers[1] > 1 THEN '.v' || numbers[1] ELSE '' END);
+    PERFORM mesh_outbox.check_wire(wire_topic, owning.partitions, owning.replication,
+                                   owning.topic_config, owning.content_mode, owning.header_set);
+    INSERT INTO mesh_outbox.contract
+        (product, event_type, major, minor, patch, status, enforcement, description, compatibility,
+         open, schema, resolved_schema, key_pointer, event_time_pointer, topic, partitions,
+         replication, topic_config, content_mode, header_set, ce_type, ce_source, ce_dataschema)
+    VALUES (owning.name, propose_contract.event_type, numbers[1], numbers[2], numbers[3], 'proposed',
+            propose_contract.enforcement, propose_contract.description, propose_contract.compatibility,
+            propose_contract.open, propose_contract.schema::jsonb, resolved,
+            propose_contract.key, propose_contract.event_time, wire_topic, owning.partitions,
+            owning.replication, owning.topic_config, owning.content_mode, owning.header_set,
+            format('%s.%s.v%s', owning.name, propose_contract.event_type, numbers[1]),
+            'urn:mesh-outbox:' || owning.name,
+            format('urn:mesh-outbox:%s:%s:%s', owning.name, propose_contract.event_type, propose_contract.version))
+    ON CONFLICT DO NOTHING;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'duplicate_object',
+            MESSAGE = format('event type "%s" of product "%s" already has a contract version %s',
+                             event_type, product, version),
+            HINT = 'Leave version out to get the next minor version, or name a higher one.';
+    END IF;
+    RETURN version;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.propose_contract(text, text, json, text, text, text, text, text, text, boolean, text) IS
+    'records and checks a contract version that is not yet in force; returns its version (default: 1.0.0, then the next minor). key and event_time are JSON Pointers into the payload';
+
+CREATE FUNCTION mesh_outbox.check_enforcement(enforcement text) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF enforcement IS NULL OR enforcement NOT IN ('off', 'observe', 'quarantine', 'enforce') THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('invalid enforcement "%s"', enforcement),
+            DETAIL = 'Allowed is off, observe (count, let pass), quarantine (accept, do not publish) or enforce (refuse).';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.check_enforcement(text) IS 'error if a text names no kind of enforcement';
+
+CREATE FUNCTION mesh_outbox.withdraw_proposal(product text, event_type text, version text) RETURNS void
+    LANGUAGE mesh_outbox_plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    contract mesh_outbox.contract;
+BEGIN
+    PERFORM mesh_outbox.require_domain((mesh_outbox.find_product(product)).domain, 'withdraw a proposal');
+    PERFORM mesh_outbox.lock_product(product);
+    contract := mesh_outbox.find_contract(product, event_type, version);
+    IF contract.status NOT IN ('draft', 'proposed') THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = format('contract %s %s of product "%s" is %s, not proposed',
+                             event_type, version, product, contract.status),
+            HINT = 'A contract that was in force is ended with mesh_outbox.retire_contract().';
+    END IF;
+    DELETE FROM mesh_outbox.contract c WHERE c.contract_id = contract.contract_id;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.withdraw_proposal(text, text, text) IS
+    'takes back a contract version that was never in force';
+
+-- ---------------------------------------------------------------------
+-- Activation
+-- ---------------------------------------------------------------------
+
+-- Keeps INSERTs out for the moment of a cut-over: waits for those in flight,
+-- 100 ms at most.  SHARE ROW EXCLUSIVE, because two holders of SHARE would
+-- deadlock when they insert; in OID order, each parent before its leaves, as
+-- everybody who takes several.
+CREATE FUNCTION mesh_outbox.lock_outboxes(product text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '100ms' AS $$
+DECLARE
+    relation regclass;
+BEGIN
+    FOR relation IN
+        SELECT o.relation FROM mesh_outbox.outbox o JOIN pg_class c ON c.oid = o.relation
+        WHERE o.product = lock_outboxes.product ORDER BY c.oid
+    LOOP
+        EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', relation);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.lock_outboxes(text) IS
+    'locks a product''s outboxes against INSERT until commit; error 55P03 if that takes longer than 100 ms';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.lock_outboxes(text) FROM PUBLIC;
+
+CREATE FUNCTION mesh_outbox.cut_over_blockers(product text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+    RETURN (
+        SELECT string_agg(DISTINCT coalesce('process ' || l.pid, 'prepared transaction ' || quote_literal(x.gid),
+                                            'a prepared transaction'), ', ')
+        FROM pg_locks l
+        LEFT JOIN pg_prepared_xacts x
+            ON l.pid IS NULL AND l.virtualtransaction = '-1/' || x.transaction::text
+        WHERE l.locktype = 'relation' AND l.granted
+          AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+          AND l.pid IS DISTINCT FROM pg_backend_pid()
+          AND l.mode NOT IN ('AccessShareLock', 'RowShareLock')
+          AND l.relation IN (SELECT t.relid FROM mesh_outbox.outbox o, pg_partition_tree(o.relation) t
+                             WHERE o.product = cut_over_blockers.product
+                             UNION SELECT o.relation FROM mesh_outbox.outbox o
+                             WHERE o.product = cut_over_blockers.product));
+COMMENT ON FUNCTION mesh_outbox.cut_over_blockers(text) IS
+    'who holds what keeps a cut-over waiting: process ids, and prepared transactions by their gid';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.cut_over_blockers(text) FROM PUBLIC;
+
+-- Returns NULL when the version is in force, else who was in the way.
+CREATE FUNCTION mesh_outbox.try_activate(product text, event_type text, version text) RETURNS text
+    LANGUAGE mesh_outbox_plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    contract mesh_outbox.contract;
+BEGIN
+    PERFORM mesh_outbox.require_domain((mesh_outbox.find_product(product)).domain, 'activate a contract');
+    PERFORM mesh_outbox.lock_product(product);
+    contract := mesh_outbox.find_contract(product, event_type, version);
+    IF contract.status <> 'proposed' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = format('contract %s %s of product "%s" is %s, not proposed',
+                             event_type, version, product, contract.status);
+    END IF;
+    IF EXISTS (SELECT FROM mesh_outbox.contract c
+               WHERE c.product = contract.product AND c.event_type = contract.event_type
+                 AND c.major = contract.major AND c.activated_at IS NOT NULL
+                 AND (c.minor, c.patch) > (contract.minor, contract.patch)) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = format('contract %s %s of product "%s" was overtaken by a higher version',
+                             event_type, version, product),
+            HINT = 'Propose it again under a higher version.';
+    END IF;
+    -- The first version of a major changes the meaning of no INSERT in flight.
+    IF EXISTS (SELECT FROM mesh_outbox.contract c
+               WHERE c.product = contract.product AND c.event_type = contract.event_type
+                 AND c.major = contract.major AND c.activated_at IS NOT NULL) THEN
+        BEGIN
+            PERFORM mesh_outbox.lock_outboxes(product);
+        EXCEPTION WHEN lock_not_available THEN
+            RETURN coalesce(mesh_outbox.cut_over_blockers(product), 'a transaction that has just ended');
+        END;
+    END IF;
+    UPDATE mesh_outbox.contract c SET status = 'active', activated_at = now()
+    WHERE c.contract_id = contract.contract_id;
+    -- An INSERT that names no major keeps meaning the one it has always meant.
+    UPDATE mesh_outbox.outbox o SET pinned = o.pinned || jsonb_build_object(contract.event_type, contract.major)
+    WHERE o.product = contract.product AND NOT o.pinned ? contract.event_type;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.try_activate(text, text, text) IS
+    'puts a proposed contract version into force, or tells within 100 ms per outbox who is in the way';
+
+CREATE FUNCTION mesh_outbox.activate_contract(product text, event_type text, version text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    blockers text := mesh_outbox.try_activate(product, event_type, version);
+BEGIN
+    IF blockers IS NOT NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'lock_not_available',
+            MESSAGE = format('cannot activate contract %s %s of product "%s" now', event_type, version, product),
+            DETAIL = format('The outboxes are in use by %s.', blockers),
+            HINT = format('CALL mesh_outbox.cut_over(%L, %L, %L) outside a transaction tries until it finds a gap.',
+                          product, event_type, version);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.activate_contract(text, text, text) IS
+    'puts a proposed contract version into force at commit; a later version of a major tries once and fails (55P03) while others insert, see cut_over';
+
+-- Releases everything and backs off between tries, so that INSERTs queue
+-- behind it for 100 ms per outbox at most.  Runs with the caller's rights.
+CREATE PROCEDURE mesh_outbox.cut_over(product text, event_type text, version text,
+                                      timeout interval DEFAULT '1 minute')
+    LANGUAGE plpgsql AS $$
+DECLARE
+    give_up CONSTANT timestamptz := pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) timeout;
+    pause float8 := 0.05;
+    blockers text;
+    told text;
+BEGIN
+    LOOP
+        blockers := mesh_outbox.try_activate(product, event_type, version);
+        EXIT WHEN blockers IS NULL;
+        IF pg_catalog.clock_timestamp() OPERATOR(pg_catalog.>=) give_up THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'lock_not_available',
+                MESSAGE = pg_catalog.format('could not activate contract %s %s of product "%s" within %s',
+                                            event_type, version, product, timeout),
+                DETAIL = pg_catalog.format('The outboxes are in use by %s.', blockers),
+                HINT = 'End these transactions, or call again with a longer timeout.';
+        END IF;
+        IF blockers IS DISTINCT FROM told THEN
+            RAISE NOTICE USING MESSAGE = pg_catalog.format('waiting for %s', blockers);
+            told := blockers;
+        END IF;
+        COMMIT;
+        PERFORM pg_catalog.pg_sleep(pause OPERATOR(pg_catalog.*)
+                                    (0.5 OPERATOR(pg_catalog.+) pg_catalog.random()));
+        pause := LEAST(pause OPERATOR(pg_catalog.*) 2, 2);
+    END LOOP;
+    COMMIT;
+END
+$$;
+COMMENT ON PROCEDURE mesh_outbox.cut_over(text, text, text, interval) IS
+    'puts a later contract version into force: tries with growing pauses until no INSERT is in flight, and tells who is in the way';
+
+CREATE FUNCTION mesh_outbox.deprecate_contract(product text, event_type text, version text) RETURNS void
+    LANGUAGE mesh_outbox_plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    contract mesh_outbox.contract;
+BEGIN
+    PERFORM mesh_outbox.require_domain((mesh_outbox.find_product(product)).domain, 'deprecate a contract');
+    PERFORM mesh_outbox.lock_product(product);
+    contract := mesh_outbox.find_contract(product, event_type, version);
+    IF contract.status <> 'active' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = format('contract %s %s of product "%s" is %s, not active',
+                             event_type, version, product, contract.status);
+    END IF;
+    UPDATE mesh_outbox.contract c SET status = 'deprecated', deprecated_at = now()
+    WHERE c.contract_id = contract.contract_id;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.deprecate_contract(text, text, text) IS
+    'announces the end of a contract version; it stays in force until it is retired';
+
+-- The versions below it go with it: were they left, the next lower one would
+-- come back into force in silence.
+CREATE FUNCTION mesh_outbox.retire_contract(product text, event_type text, version text) RETURNS void
+    LANGUAGE mesh_outbox_plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    contract mesh_outbox.contract;
+BEGIN
+    PERFORM mesh_outbox.require_domain((mesh_outbox.find_product(product)).domain, 'retire a contract');
+    PERFORM mesh_outbox.lock_product(product);
+    contract := mesh_outbox.find_contract(product, event_type, version);
+    IF contract.status NOT IN ('active', 'deprecated') THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = format('contract %s %s of product "%s" is %s, neither active nor deprecated',
+                             event_type, version, product, contract.status);
+    END IF;
+    UPDATE mesh_outbox.contract c SET status = 'retired', retired_at = now()
+    WHERE c.product = contract.product AND c.event_type = contract.event_type
+      AND c.major = contract.major AND (c.minor, c.patch) <= (contract.minor, contract.patch)
+      AND c.status IN ('active', 'deprecated');
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.retire_contract(text, text, text) IS
+    'ends a contract version and the lower ones of its major; INSERTs that no other version of the major accepts are refused from the commit on';
+
+CREATE FUNCTION mesh_outbox.set_enforcement(product text, event_type text, version text,
+                                            enforcement text, reason text) RETURNS void
+    LANGUAGE mesh_outbox_plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM mesh_outbox.require_domain((mesh_outbox.find_product(product)).domain,
+                                       'change the enforcement of a contract');
+    PERFORM mesh_outbox.check_enforcement(enforcement);
+    PERFORM mesh_outbox.require_text('reason', reason);
+    PERFORM mesh_outbox.lock_product(product);
+    UPDATE mesh_outbox.contract c SET enforcement = set_enforcement.enforcement
+    WHERE c.contract_id = (mesh_outbox.find_contract(product, event_type, version)).contract_id;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.set_enforcement(text, text, text, text, text) IS
+    'how strictly a contract version is applied from the commit on: off, observe, quarantine or enforce';
+
+-- ---------------------------------------------------------------------
+-- Views: the catalog is there to be read, by everybody
+-- ---------------------------------------------------------------------
+
+CREATE VIEW mesh_outbox.domains AS
+    SELECT d.name, d.owner, d.description, d.created_at
+    FROM mesh_outbox.domain d;
+COMMENT ON VIEW mesh_outbox.domains IS 'business areas and the roles that own them';
+
+CREATE VIEW mesh_outbox.products AS
+    SELECT p.name, p.domain, d.owner, p.purpose, p.topic, p.partitions, p.replication,
+           p.topic_config, p.content_mode, p.header_set, p.created_at
+    FROM mesh_outbox.product p JOIN mesh_outbox.domain d ON d.name = p.domain;
+COMMENT ON VIEW mesh_outbox.products IS 'what domains offer to others, one Kafka topic each';
+COMMENT ON COLUMN mesh_outbox.products.replication IS 'replication factor of a topic we create; NULL is the broker''s default';
+
+CREATE VIEW mesh_outbox.contracts AS
+    SELECT c.product, c.event_type, mesh_outbox.version_text(c) AS version, c.status,
+           c.status IN ('active', 'deprecated')
+           AND NOT EXISTS (SELECT FROM mesh_outbox.contract h
+                           WHERE h.product = c.product AND h.event_type = c.event_type
+                             AND h.major = c.major AND h.status IN ('active', 'deprecated')
+                             AND (h.minor, h.patch) > (c.minor, c.patch)) AS in_force,
+           c.enforcement, c.compatibility, c.open, c.description,
+           c.key_pointer AS key, c.event_time_pointer AS event_time, c.schema, c.resolved_schema,
+           c.topic, c.partitions, c.ce_type, c.ce_source, c.ce_dataschema,
+           c.created_at, c.activated_at, c.deprecated_at, c.retired_at, c.contract_id
+    FROM mesh_outbox.contract c;
+COMMENT ON VIEW mesh_outbox.contracts IS 'contract versions of event types';
+COMMENT ON COLUMN mesh_outbox.contracts.in_force IS
+    'whether INSERTs of this major are checked against this version: the highest that is active or deprecated';
+COMMENT ON COLUMN mesh_outbox.contracts.key IS 'JSON Pointer to the payload''s value that becomes the Kafka key';
+COMMENT ON COLUMN mesh_outbox.contracts.event_time IS 'JSON Pointer to the payload''s event time; NULL when it has none';
+COMMENT ON COLUMN mesh_outbox.contracts.resolved_schema IS 'the schema with its references bundled, as INSERTs are checked against it';
+COMMENT ON COLUMN mesh_outbox.contracts.open IS 'whether properties that the schema does not declare are accepted';
+
+GRANT SELECT ON mesh_outbox.domains, mesh_outbox.products, mesh_outbox.contracts TO PUBLIC;

@@ -1,0 +1,616 @@
+/* src/outbox/outboxes.sql: creating, attaching, moving and dropping outboxes */
+
+CREATE FUNCTION mesh_outbox.outbox_columns(OUT name text, OUT type regtype)
+    RETURNS SETOF record
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        VALUES ('event_id', 'uuid'::regtype), ('event_type', 'text'), ('major_version', 'int'),
+               ('key', 'text'), ('payload', 'jsonb'), ('event_time', 'timestamptz'),
+               ('headers', 'jsonb'), ('correlation_id', 'text'), ('causation_id', 'text'),
+               ('traceparent', 'text'), ('contract_id', 'bigint'), ('created_at', 'timestamptz');
+    END;
+COMMENT ON FUNCTION mesh_outbox.outbox_columns() IS 'the columns of an outbox';
+
+CREATE FUNCTION mesh_outbox.find_outbox(relation regclass) RETURNS mesh_outbox.outbox
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    found mesh_outbox.outbox;
+BEGIN
+    SELECT * INTO found FROM mesh_outbox.outbox o WHERE o.relation = find_outbox.relation;
+    IF found.outbox_id IS NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'undefined_object',
+            MESSAGE = format('table %s is not an outbox', coalesce(relation::text, 'NULL')),
+            HINT = 'See the view mesh_outbox.outboxes.';
+    END IF;
+    RETURN found;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.find_outbox(regclass) IS 'the outbox of that table; error if it is none';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.find_outbox(regclass) FROM PUBLIC;
+
+-- NULL is the only publisher there is, if there is exactly one.
+CREATE FUNCTION mesh_outbox.choose_publisher(publisher text) RETURNS mesh_outbox.publisher
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    chosen mesh_outbox.publisher;
+BEGIN
+    IF publisher IS NOT NULL THEN
+        RETURN mesh_outbox.find_publisher(publisher);
+    END IF;
+    SELECT * INTO chosen FROM mesh_outbox.publisher p
+    WHERE (SELECT count(*) FROM mesh_outbox.publisher) = 1;
+    IF chosen.publisher_id IS NULL THEN
+        RAISE NOTICE USING
+            MESSAGE = 'the outbox has no publisher yet',
+            DETAIL = 'Its events are checked and kept, but not published, not even later.',
+            HINT = 'Choose one of the view mesh_outbox.publishers with mesh_outbox.set_outbox_publisher().';
+    END IF;
+    RETURN chosen;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.choose_publisher(text) IS
+    'the publisher of that name; NULL means the only one there is';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.choose_publisher(text) FROM PUBLIC;
+
+-- The table and, of a partitioned one, all below it; parents first.
+CREATE FUNCTION mesh_outbox.outbox_relations(relation regclass) RETURNS SETOF regclass
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT relation
+        UNION ALL
+        (SELECT t.relid FROM pg_partition_tree(relation) t WHERE t.level > 0 ORDER BY t.level, t.relid);
+    END;
+COMMENT ON FUNCTION mesh_outbox.outbox_relations(regclass) IS 'a table and its partitions, parents first';
+
+-- ---------------------------------------------------------------------
+-- Triggers and ownership
+-- ---------------------------------------------------------------------
+
+-- TRUNCATE triggers are not inherited by partitions, row triggers are.
+CREATE FUNCTION mesh_outbox.guard_truncate(relation regclass, outbox_id int, publisher_id int) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    EXECUTE format('CREATE TRIGGER mesh_outbox_truncate BEFORE TRUNCATE ON %s '
+                   'FOR EACH STATEMENT EXECUTE FUNCTION mesh_outbox.check_event(%L, %L)',
+                   relation, outbox_id, publisher_id);
+    EXECUTE format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER mesh_outbox_truncate', relation);
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.guard_truncate(regclass, int, int) IS 'has TRUNCATE of an outbox refused';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.guard_truncate(regclass, int, int) FROM PUBLIC;
+
+CREATE FUNCTION mesh_outbox.install_check(relation regclass, outbox_id int, publisher_id int, columns jsonb)
+    RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    part regclass;
+    arguments text := format('%L, %L', outbox_id, publisher_id);
+BEGIN
+    SELECT arguments || coalesce(string_agg(', ' || quote_literal(key || '=' || value), '' ORDER BY key), '')
+    INTO arguments FROM jsonb_each_text(columns);
+    EXECUTE format('CREATE TRIGGER mesh_outbox_check BEFORE INSERT OR UPDATE OR DELETE ON %s '
+                   'FOR EACH ROW EXECUTE FUNCTION mesh_outbox.check_event(%s)', relation, arguments);
+    FOR part IN SELECT mesh_outbox.outbox_relations(relation) LOOP
+        EXECUTE format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER mesh_outbox_check', part);
+        PERFORM mesh_outbox.guard_truncate(part, outbox_id, publisher_id);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.install_check(regclass, int, int, jsonb) IS
+    'makes a table and its partitions an outbox; the triggers'' arguments say which, and for which publisher';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.install_check(regclass, int, int, jsonb) FROM PUBLIC;
+
+CREATE FUNCTION mesh_outbox.remove_check(relation regclass) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    part regclass;
+BEGIN
+    EXECUTE format('DROP TRIGGER IF EXISTS mesh_outbox_check ON %s', relation);
+    FOR part IN SELECT mesh_outbox.outbox_relations(relation) LOOP
+        EXECUTE format('DROP TRIGGER IF EXISTS mesh_outbox_truncate ON %s', part);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.remove_check(regclass) IS 'makes an outbox an ordinary table again';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.remove_check(regclass) FROM PUBLIC;
+
+-- Of what was granted before, SELECT and INSERT stay.
+CREATE FUNCTION mesh_outbox.take_over(relation regclass, domain text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    part regclass;
+    held record;
+    kept text[];
+BEGIN
+    FOR part IN SELECT mesh_outbox.outbox_relations(relation) LOOP
+        EXECUTE format('ALTER TABLE %s OWNER TO mesh_outbox_owner', part);
+        FOR held IN
+            SELECT a.grantee, array_agg(DISTINCT a.privilege_type) FILTER (WHERE a.whole_table) AS privileges
+            FROM (SELECT e.grantee, e.privilege_type, true AS whole_table
+                  FROM pg_class c, aclexplode(c.relacl) e WHERE c.oid = part
+                  UNION ALL
+                  SELECT e.grantee, e.privilege_type, false
+                  FROM pg_attribute t, aclexplode(t.attacl) e WHERE t.attrelid = part) a
+            WHERE a.grantee <> (SELECT c.relowner FROM pg_class c WHERE c.oid = part)
+            GROUP BY a.grantee
+        LOOP
+            EXECUTE format('REVOKE ALL ON %s FROM %s CASCADE', part, mesh_outbox.grantee_name(held.grantee));
+            kept := ARRAY(SELECT p FROM unnest(held.privileges) p WHERE p IN ('SELECT', 'INSERT') ORDER BY p);
+            IF kept <> '{}' THEN
+                EXECUTE format('GRANT %s ON %s TO %s', array_to_string(kept, ', '), part,
+                               mesh_outbox.grantee_name(held.grantee));
+            END IF;
+        END LOOP;
+        EXECUTE format('GRANT SELECT, INSERT ON %s TO %s', part,
+                       (SELECT d.owner FROM mesh_outbox.domain d WHERE d.name = domain));
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.take_over(regclass, text) IS
+    'gives a table to mesh_outbox_owner and the domain''s role the right to read and insert, so that nobody can disable its check or rewrite an event';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.take_over(regclass, text) FROM PUBLIC;
+
+CREATE FUNCTION mesh_outbox.grantee_name(role oid) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+    RETURN CASE WHEN role = 0 THEN 'PUBLIC' ELSE role::regrole::text END;
+COMMENT ON FUNCTION mesh_outbox.grantee_name(oid) IS 'a grantee as GRANT takes it';
+
+-- ---------------------------------------------------------------------
+-- Registration
+-- ---------------------------------------------------------------------
+
+-- An INSERT without a major means the newest that is in force today, and
+-- goes on meaning it when a newer one is activated.
+CREATE FUNCTION mesh_outbox.current_majors(product text) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+    RETURN (SELECT coalesce(jsonb_object_agg(m.event_type, m.major), '{}')
+            FROM (SELECT c.event_type, max(c.major) AS major FROM mesh_outbox.contract c
+                  WHERE c.product = current_majors.product AND c.status = 'active'
+                  GROUP BY c.event_type) m);
+COMMENT ON FUNCTION mesh_outbox.current_majors(text) IS 'event type → newest active major of a product';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.current_majors(text) FROM PUBLIC;
+
+CREATE FUNCTION mesh_outbox.register_outbox(
+    relation regclass, product mesh_outbox.product, publisher mesh_outbox.publisher,
+    columns jsonb, attached boolean) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    new_id int;
+BEGIN
+    INSERT INTO mesh_outbox.outbox (relation, product, publisher, columns, pinned, attached)
+    VALUES (register_outbox.relation, (register_outbox.product).name, (register_outbox.publisher).name,
+            register_outbox.columns, mesh_outbox.current_majors((register_outbox.product).name),
+            register_outbox.attached)
+    RETURNING outbox_id INTO new_id;
+    PERFORM mesh_outbox.take_over(relation, product.domain);
+    PERFORM mesh_outbox.install_check(relation, new_id, coalesce(publisher.publisher_id, 0), columns);
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.register_outbox(regclass, mesh_outbox.product, mesh_outbox.publisher, jsonb, boolean) IS
+    'makes a table that has all columns an outbox';
+REVOKE EXECUTE ON FUNCTION
+    mesh_outbox.register_outbox(regclass, mesh_outbox.product, mesh_outbox.publisher, jsonb, boolean) FROM PUBLIC;
+
+-- The schema of a table's name as a user writes it, and the name in it.
+CREATE FUNCTION mesh_outbox.split_table_name(name text, OUT schema_name text, OUT table_name text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    parts text[] := parse_ident(name);
+BEGIN
+    IF cardinality(parts) IS DISTINCT FROM 2 THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_name',
+            MESSAGE = format('%s does not name a table in a schema', coalesce(quote_literal(name), 'NULL')),
+            HINT = 'Write schema.table, for example sales.outbox; names with other characters than a-z, 0-9 and _ need double quotes.';
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_namespace n WHERE n.nspname = parts[1]) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_schema_name',
+            MESSAGE = format('schema "%s" does not exist', parts[1]);
+    END IF;
+    IF NOT has_schema_privilege(mesh_outbox.caller()::oid, quote_ident(parts[1])::regnamespace::oid, 'CREATE') THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'insufficient_privilege',
+            MESSAGE = format('permission denied for schema %s', quote_ident(parts[1])),
+            HINT = format('GRANT CREATE ON SCHEMA %s TO the role that creates the outbox.', quote_ident(parts[1]));
+    END IF;
+    schema_name := parts[1];
+    table_name := parts[2];
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.split_table_name(text) IS
+    'schema and name of a table to be created; error unless the caller may create one there';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.split_table_name(text) FROM PUBLIC;
+
+CREATE FUNCTION mesh_outbox.create_outbox(name text, product text, publisher text DEFAULT NULL) RETURNS regclass
+    LANGUAGE mesh_outbox_plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    owning mesh_outbox.product := mesh_outbox.find_product(product);
+    chosen mesh_outbox.publisher;
+    target record;
+BEGIN
+    PERFORM mesh_outbox.require_domain(owning.domain, format('create an outbox for product "%s"', product));
+    PERFORM mesh_outbox.lock_product(product);
+    SELECT * INTO target FROM mesh_outbox.split_table_name(name);
+    chosen := mesh_outbox.choose_publisher(publisher);
+    EXECUTE format(
+        'CREATE TABLE %I.%I ('
+        'event_id uuid PRIMARY KEY, event_type text NOT NULL, major_version int, key text, '
+        'payload jsonb NOT NULL, event_time timestamptz NOT NULL, headers jsonb, '
+        'correlation_id text, causation_id text, traceparent text, '
+        'contract_id bigint NOT NULL, created_at timestamptz NOT NULL)',
+        target.schema_name, target.table_name);
+    EXECUTE format('COMMENT ON TABLE %I.%I IS %L', target.schema_name, target.table_name,
+                   format('outbox of data product %s: insert event_type and payload', product));
+    PERFORM mesh_outbox.register_outbox(format('%I.%I', target.schema_name, target.table_name)::regclass,
+                                        owning, chosen, '{}', false);
+    RETURN format('%I.%I', target.schema_name, target.table_name)::regclass;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.create_outbox(text, text, text) IS
+    'creates a table, named schema.table, whose rows are events of a product; publisher NULL means the only one there is';
+
+-- ---------------------------------------------------------------------
+-- Attaching a table that exists
+-- ---------------------------------------------------------------------
+
+-- Code in a trigger, rule, policy or index would run, or run as
+-- mesh_outbox_owner, on every team's events.  NULL when nothing is wrong.
+CREATE FUNCTION mesh_outbox.attach_obstacle(relation regclass) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    class pg_class;
+    obstacle text;
+BEGIN
+    SELECT * INTO class FROM pg_class c WHERE c.oid = relation;
+    IF class.relkind NOT IN ('r', 'p') THEN
+        RETURN 'it is not a table';
+    ELSIF class.relpersistence <> 'p' THEN
+        RETURN 'it is temporary or unlogged, so its rows never reach the write-ahead log';
+    ELSIF class.relrowsecurity OR class.relforcerowsecurity
+          OR EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = relation) THEN
+        RETURN 'it has row-level security';
+    ELSIF EXISTS (SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+                  WHERE (i.inhrelid = relation OR i.inhparent = relation) AND NOT c.relispartition) THEN
+        RETURN 'it is part of an inheritance tree';
+    END IF;
+    SELECT format('it has the rule %I', r.rulename) INTO obstacle
+    FROM pg_rewrite r WHERE r.ev_class = relation ORDER BY 1 LIMIT 1;
+    IF FOUND THEN RETURN obstacle; END IF;
+    SELECT format('it has the trigger %I', t.tgname) INTO obstacle
+    FROM pg_trigger t WHERE t.tgrelid = relation AND NOT t.tgisinternal ORDER BY 1 LIMIT 1;
+    IF FOUND THEN RETURN obstacle; END IF;
+    SELECT format('its index %s has an expression or a condition', i.indexrelid::regclass) INTO obstacle
+    FROM pg_index i WHERE i.indrelid = relation AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)
+    ORDER BY 1 LIMIT 1;
+    IF FOUND THEN RETURN obstacle; END IF;
+    SELECT format('its statistics object %I has an expression', s.stxname) INTO obstacle
+    FROM pg_statistic_ext s WHERE s.stxrelid = relation AND s.stxexprs IS NOT NULL ORDER BY 1 LIMIT 1;
+    IF FOUND THEN RETURN obstacle; END IF;
+    SELECT format('the foreign key %I of table %s refers to it', c.conname, c.conrelid::regclass) INTO obstacle
+    FROM pg_constraint c WHERE c.confrelid = relation AND c.contype = 'f' ORDER BY 1 LIMIT 1;
+    IF FOUND THEN RETURN obstacle; END IF;
+    SELECT format('its column %I has the type %s, whose functions would run for statistics', a.attname,
+                  format_type(a.atttypid, a.atttypmod)) INTO obstacle
+    FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+    WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
+      AND t.typtype IN ('r', 'm') AND t.typnamespace <> 'pg_catalog'::regnamespace
+    ORDER BY 1 LIMIT 1;
+    RETURN obstacle;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.attach_obstacle(regclass) IS
+    'why a table cannot become an outbox; NULL when it can';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.attach_obstacle(regclass) FROM PUBLIC;
+
+CREATE FUNCTION mesh_outbox.check_attachable(relation regclass) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    part regclass;
+    obstacle text;
+    owner regrole;
+    parent regclass;
+BEGIN
+    SELECT c.relowner INTO owner FROM pg_class c WHERE c.oid = relation;
+    IF NOT pg_has_role(mesh_outbox.caller()::oid, owner::oid, 'USAGE') THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'insufficient_privilege',
+            MESSAGE = format('must be owner of table %s', relation),
+            DETAIL = 'An outbox is taken over by the role mesh_outbox_owner; only the table''s owner can agree to that.';
+    END IF;
+    SELECT i.inhparent INTO parent FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+    WHERE i.inhrelid = relation AND c.relispartition;
+    IF FOUND THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'wrong_object_type',
+            MESSAGE = format('cannot attach partition %s alone', relation),
+            HINT = format('Attach the partitioned table it belongs to, %s.', parent);
+    END IF;
+    IF EXISTS (SELECT FROM mesh_outbox.outbox o WHERE o.relation = check_attachable.relation) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'duplicate_object',
+            MESSAGE = format('table %s is an outbox already', relation);
+    END IF;
+    FOR part IN SELECT mesh_outbox.outbox_relations(relation) LOOP
+        obstacle := mesh_outbox.attach_obstacle(part);
+        IF obstacle IS NOT NULL THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'wrong_object_type',
+                MESSAGE = format('table %s cannot be an outbox: %s', part, obstacle),
+                DETAIL = 'An outbox is an ordinary or partitioned table without triggers, rules, policies, inheritance, or code in its indexes.',
+                HINT = 'Remove it, or create a table of its own with mesh_outbox.create_outbox().';
+        END IF;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.check_attachable(regclass) IS
+    'error unless the caller owns the table and nothing in it runs code';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.check_attachable(regclass) FROM PUBLIC;
+
+CREATE FUNCTION mesh_outbox.check_mapping(columns jsonb) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    faulty text;
+BEGIN
+    IF jsonb_typeof(columns) IS DISTINCT FROM 'object' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = 'columns must be a JSON object from our column names to the table''s',
+            HINT = 'For example {"payload": "body"}.';
+    END IF;
+    SELECT key INTO faulty FROM jsonb_each(columns)
+    WHERE key NOT IN (SELECT c.name FROM mesh_outbox.outbox_columns() c)
+       OR jsonb_typeof(value) <> 'string' LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('invalid column mapping for "%s"', faulty),
+            DETAIL = format('Allowed on the left are %s; on the right a column''s name.',
+                            (SELECT string_agg(c.name, ', ') FROM mesh_outbox.outbox_columns() c));
+    END IF;
+    SELECT min(theirs) INTO faulty
+    FROM (SELECT coalesce(columns ->> c.name, c.name) AS theirs FROM mesh_outbox.outbox_columns() c) m
+    GROUP BY theirs HAVING count(*) > 1 LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('column "%s" stands for two columns of an outbox', faulty),
+            HINT = 'Map the other one to a column of its own; it is added if it does not exist.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.check_mapping(jsonb) IS 'error if a column mapping cannot be right';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.check_mapping(jsonb) FROM PUBLIC;
+
+CREATE FUNCTION mesh_outbox.complete_columns(relation regclass, columns jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    ours record;
+    theirs pg_attribute;
+BEGIN
+    FOR ours IN
+        SELECT c.name, c.type, coalesce(columns ->> c.name, c.name) AS column_name
+        FROM mesh_outbox.outbox_columns() c
+    LOOP
+        SELECT * INTO theirs FROM pg_attribute a
+        WHERE a.attrelid = relation AND a.attname = ours.column_name AND a.attnum > 0 AND NOT a.attisdropped;
+        IF FOUND AND (theirs.atttypid <> ours.type OR theirs.attgenerated <> '') THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'datatype_mismatch',
+                MESSAGE = format('column "%s" of table %s is %s%s, but %s must be a plain column of type %s',
+                                 ours.column_name, relation, format_type(theirs.atttypid, theirs.atttypmod),
+                                 CASE WHEN theirs.attgenerated <> '' THEN ' and generated' ELSE '' END,
+                                 ours.name, ours.type),
+                HINT = format('Change its type, or map %s to another column: columns => ''{"%s": "…"}''; it is added if it does not exist.',
+                              ours.name, ours.name);
+        ELSIF NOT FOUND AND columns ? ours.name AND ours.name IN ('event_type', 'payload') THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'undefined_column',
+                MESSAGE = format('column "%s" of table %s does not exist', ours.column_name, relation);
+        ELSIF NOT FOUND THEN
+            EXECUTE format('ALTER TABLE %s ADD COLUMN %I %s', relation, ours.column_name, ours.type);
+        END IF;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.complete_columns(regclass, jsonb) IS
+    'adds the columns that a table lacks; error where one has another type';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.complete_columns(regclass, jsonb) FROM PUBLIC;
+
+CREATE FUNCTION mesh_outbox.attach_outbox(
+    outbox regclass, product text, publisher text DEFAULT NULL, columns jsonb DEFAULT '{}') RETURNS void
+    LANGUAGE mesh_outbox_plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    owning mesh_outbox.product := mesh_outbox.find_product(product);
+    mapping jsonb;
+BEGIN
+    PERFORM mesh_outbox.require_domain(owning.domain, format('attach an outbox to product "%s"', product));
+    PERFORM mesh_outbox.lock_product(product);
+    PERFORM mesh_outbox.check_mapping(columns);
+    -- before the lock, so that only those who may can have others wait ...
+    PERFORM mesh_outbox.check_attachable(outbox);
+    EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', outbox);
+    -- ... and again under it
+    PERFORM mesh_outbox.check_attachable(outbox);
+    PERFORM mesh_outbox.complete_columns(outbox, columns);
+    SELECT coalesce(jsonb_object_agg(key, value), '{}') INTO mapping
+    FROM jsonb_each_text(columns) WHERE key <> value;
+    PERFORM mesh_outbox.register_outbox(outbox, owning, mesh_outbox.choose_publisher(publisher), mapping, true);
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.attach_outbox(regclass, text, text, jsonb) IS
+    'makes an existing table an outbox: columns it lacks are added, columns => {"payload": "body"} says where names differ; rows that are in it already are not published';
+
+CREATE FUNCTION mesh_outbox.create_outbox_partition(outbox regclass, name text, from_value text, to_value text)
+    RETURNS regclass
+    LANGUAGE mesh_outbox_plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    parent mesh_outbox.outbox := mesh_outbox.find_outbox(outbox);
+    domain text := (mesh_outbox.find_product(parent.product)).domain;
+    target record;
+    part regclass;
+BEGIN
+    PERFORM mesh_outbox.require_domain(domain, format('create a partition of outbox %s', outbox));
+    SELECT * INTO target FROM mesh_outbox.split_table_name(name);
+    -- The bounds are cast by the key's type, with our rights: built-in ones only.
+    IF NOT EXISTS (SELECT FROM pg_partitioned_table p
+                   JOIN pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = p.partattrs[0]
+                   JOIN pg_type t ON t.oid = a.atttypid
+                   WHERE p.partrelid = outbox AND p.partstrat = 'r' AND p.partnatts = 1
+                     AND t.typtype = 'b' AND t.typnamespace = 'pg_catalog'::regnamespace) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'wrong_object_type',
+            MESSAGE = format('outbox %s is not partitioned by range of one column of a built-in type', outbox),
+            HINT = 'A superuser can create other partitions.';
+    END IF;
+    EXECUTE format('CREATE TABLE %I.%I PARTITION OF %s FOR VALUES FROM (%L) TO (%L)',
+                   target.schema_name, target.table_name, outbox, from_value, to_value);
+    part := format('%I.%I', target.schema_name, target.table_name)::regclass;
+    PERFORM mesh_outbox.take_over(part, domain);
+    PERFORM mesh_outbox.guard_truncate(part, parent.outbox_id,
+                                       coalesce((SELECT p.publisher_id FROM mesh_outbox.publisher p
+                                                 WHERE p.name = parent.publisher), 0));
+    RETURN part;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.create_outbox_partition(regclass, text, text, text) IS
+    'adds a partition, named schema.table, to an outbox that is partitioned by range: from (inclusive) to (exclusive)';
+
+-- ---------------------------------------------------------------------
+-- Changing and ending
+-- ---------------------------------------------------------------------
+
+CREATE FUNCTION mesh_outbox.set_outbox_publisher(outbox regclass, publisher text) RETURNS void
+    LANGUAGE mesh_outbox_plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    moved mesh_outbox.outbox := mesh_outbox.find_outbox(outbox);
+    chosen mesh_outbox.publisher;
+BEGIN
+    PERFORM mesh_outbox.require_domain((mesh_outbox.find_product(moved.product)).domain,
+                                       format('move outbox %s to another publisher', outbox));
+    PERFORM mesh_outbox.lock_product(moved.product);
+    IF publisher IS NOT NULL THEN
+        chosen := mesh_outbox.find_publisher(publisher);
+    END IF;
+    EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', outbox);
+    PERFORM mesh_outbox.remove_check(outbox);
+    PERFORM mesh_outbox.install_check(outbox, moved.outbox_id, coalesce(chosen.publisher_id, 0), moved.columns);
+    UPDATE mesh_outbox.outbox o SET publisher = chosen.name WHERE o.outbox_id = moved.outbox_id;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.set_outbox_publisher(regclass, text) IS
+    'which publisher takes the outbox''s events from the commit on; NULL: none, they are checked and kept only';
+
+CREATE FUNCTION mesh_outbox.set_pinned_major(outbox regclass, event_type text, major int) RETURNS void
+    LANGUAGE mesh_outbox_plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    changed mesh_outbox.outbox := mesh_outbox.find_outbox(outbox);
+BEGIN
+    PERFORM mesh_outbox.require_domain((mesh_outbox.find_product(changed.product)).domain,
+                                       format('change the pinned major of outbox %s', outbox));
+    PERFORM mesh_outbox.lock_product(changed.product);
+    IF NOT EXISTS (SELECT FROM mesh_outbox.contract c
+                   WHERE c.product = changed.product AND c.event_type = set_pinned_major.event_type
+                     AND c.major = set_pinned_major.major AND c.status IN ('active', 'deprecated')) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'undefined_object',
+            MESSAGE = format('event type "%s" of product "%s" has no contract of major version %s in force',
+                             event_type, changed.product, coalesce(major::text, 'NULL'));
+    END IF;
+    UPDATE mesh_outbox.outbox o
+    SET pinned = o.pinned || jsonb_build_object(set_pinned_major.event_type, set_pinned_major.major)
+    WHERE o.outbox_id = changed.outbox_id;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.set_pinned_major(regclass, text, int) IS
+    'which major version an INSERT into the outbox means that does not say';
+
+CREATE FUNCTION mesh_outbox.detach_outbox(outbox regclass) RETURNS void
+    LANGUAGE mesh_outbox_plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    detached mesh_outbox.outbox := mesh_outbox.find_outbox(outbox);
+    domain text := (mesh_outbox.find_product(detached.product)).domain;
+    part regclass;
+BEGIN
+    PERFORM mesh_outbox.require_domain(domain, format('detach outbox %s', outbox));
+    PERFORM mesh_outbox.lock_product(detached.product);
+    EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', outbox);
+    PERFORM mesh_outbox.remove_check(outbox);
+    FOR part IN SELECT mesh_outbox.outbox_relations(outbox) LOOP
+        EXECUTE format('ALTER TABLE %s OWNER TO %s', part,
+                       (SELECT d.owner FROM mesh_outbox.domain d WHERE d.name = domain));
+    END LOOP;
+    DELETE FROM mesh_outbox.outbox o WHERE o.outbox_id = detached.outbox_id;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.detach_outbox(regclass) IS
+    'makes an outbox an ordinary table of the domain''s role; what was committed before is still published';
+
+CREATE FUNCTION mesh_outbox.drop_outbox(outbox regclass, lose_events boolean DEFAULT false) RETURNS void
+    LANGUAGE mesh_outbox_plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    dropped mesh_outbox.outbox := mesh_outbox.find_outbox(outbox);
+    events bigint;
+BEGIN
+    PERFORM mesh_outbox.require_domain((mesh_outbox.find_product(dropped.product)).domain,
+                                       format('drop outbox %s', outbox));
+    PERFORM mesh_outbox.lock_product(dropped.product);
+    EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', outbox);
+    EXECUTE format('SELECT count(*) FROM %s', outbox) INTO events;
+    IF events > 0 AND NOT lose_events THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'dependent_objects_still_exist',
+            MESSAGE = format('outbox %s holds %s events', outbox, events),
+            DETAIL = CASE WHEN dropped.publisher IS NULL
+                          THEN 'It has no publisher; they were never published.'
+                          ELSE 'What is not published yet still will be, but nothing can be replayed from them afterwards.' END,
+            HINT = format('mesh_outbox.detach_outbox(%L) keeps the table; lose_events => true drops it.', outbox);
+    END IF;
+    DELETE FROM mesh_outbox.outbox o WHERE o.outbox_id = dropped.outbox_id;
+    EXECUTE format('DROP TABLE %s', outbox);
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.drop_outbox(regclass, boolean) IS
+    'drops an outbox and its table; refused while it holds events, unless lose_events';
+
+-- ---------------------------------------------------------------------
+-- View
+-- ---------------------------------------------------------------------
+
+CREATE VIEW mesh_outbox.outboxes AS
+    SELECT o.relation AS outbox, o.product, p.domain, o.publisher, o.columns, o.pinned,
+           o.attached, NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = o.relation) AS missing,
+           o.created_at, o.outbox_id
+    FROM mesh_outbox.outbox o JOIN mesh_outbox.product p ON p.name = o.product;
+COMMENT ON VIEW mesh_outbox.outboxes IS 'tables whose rows are events';
+COMMENT ON COLUMN mesh_outbox.outboxes.publisher IS 'who publishes the events; NULL: nobody, they are checked and kept';
+COMMENT ON COLUMN mesh_outbox.outboxes.columns IS 'our column name → the table''s, where they differ';
+COMMENT ON COLUMN mesh_outbox.outboxes.pinned IS 'event type → the major version of an INSERT that does not say';
+COMMENT ON COLUMN mesh_outbox.outboxes.attached IS 'whether the table existed before it became an outbox';
+COMMENT ON COLUMN mesh_outbox.outboxes.missing IS 'whether the table was dropped behind mesh_outbox''s back';
+
+GRANT SELECT ON mesh_outbox.outboxes TO PUBLIC;
