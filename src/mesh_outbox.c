@@ -21,6 +21,7 @@
 #include "compat.h"
 #include "guc.h"
 #include "publisher/hooks.h"
+#include "publisher/launcher.h"
 #include "shmem.h"
 
 MO_MODULE_MAGIC;
@@ -31,4 +32,5 @@ _PG_init(void)
 	mo_guc_init();
 	mo_shmem_init();
 	mo_hooks_init();
+	mo_launcher_init();
 }

@@ -59,6 +59,8 @@ reset_slot(MoPublisherSlot *slot)
 	slot->dropped = slot->foreign = slot->pause_requested = false;
 	slot->config = slot->retry = 0;
 
+	slot->pair = 0;
+	slot->pair_runs = false;
 	slot->publisher_pid = slot->scribe_pid = 0;
 	slot->publisher_latch = slot->scribe_latch = NULL;
 	slot->channel = DSM_HANDLE_INVALID;
@@ -170,6 +172,7 @@ mo_shmem_allocate(Oid database, int32 publisher_id, const char *name)
 		slot->in_use = true;
 		SpinLockRelease(&slot->mutex);
 		mo_shmem_set_state(slot, MO_STATE_STOPPED, NULL, NULL);
+		ConditionVariableBroadcast(&mo_shared->workers_cv);
 		return slot;
 	}
 	return NULL;
@@ -186,11 +189,13 @@ mo_shmem_free(MoPublisherSlot *slot)
 	reset_slot(slot);
 	SpinLockRelease(&slot->mutex);
 	ConditionVariableBroadcast(&slot->dealt_cv);
+	ConditionVariableBroadcast(&mo_shared->workers_cv);
 }
 
 /*
  * A NULL error leaves the last one in place, so that it can still be read
- * while the publisher backs off and starts again; streaming clears it.
+ * while the publisher backs off and starts again; streaming or an empty one
+ * clears it.
  */
 void
 mo_shmem_set_state(MoPublisherSlot *slot, MoPublisherState state,
@@ -208,7 +213,7 @@ mo_shmem_set_state(MoPublisherSlot *slot, MoPublisherState state,
 	{
 		strlcpy(slot->error, error, sizeof(slot->error));
 		strlcpy(slot->hint, hint ? hint : "", sizeof(slot->hint));
-		slot->error_at = now;
+		slot->error_at = error[0] != '\0' ? now : 0;
 	}
 	else if (state == MO_STATE_STREAMING)
 	{
@@ -290,6 +295,16 @@ mo_shmem_wake_publishers(Oid database)
 		if (slot->in_use && slot->database == database)
 			wake_slot(slot);
 	}
+}
+
+/* The caller holds mo_shared->lock. */
+bool
+mo_shmem_is_quiesced(Oid database)
+{
+	for (int i = 0; i < MO_MAX_QUIESCED; i++)
+		if (mo_shared->quiesced[i].database == database)
+			return true;
+	return false;
 }
 
 /* The caller does not hold mo_shared->lock. */

@@ -76,6 +76,8 @@ typedef struct MoPublisherSlot
 	 * up finds that it is late.
 	 */
 	uint64		pair;
+	bool		pair_runs;		/* until the postmaster has reaped both; under
+								 * MoShared.lock */
 	pid_t		publisher_pid;	/* 0 when not running */
 	pid_t		scribe_pid;
 	Latch	   *publisher_latch;	/* in PGPROC; NULL when not running */
@@ -135,7 +137,8 @@ typedef struct MoShared
 	Oid			scans[MO_MAX_SCANS];
 
 	MoQuiesced	quiesced[MO_MAX_QUIESCED];
-	Oid			busy_scout;		/* database a scout is connected to */
+	Oid			scouting;		/* database a scout is connected to */
+	Oid			scouted;		/* set by a scout that has done its work */
 	ConditionVariable workers_cv;	/* broadcast when a worker or scout ends,
 									 * and when a slot is given out or freed */
 
@@ -154,6 +157,9 @@ extern const char *mo_shmem_state_name(MoPublisherState state);
 extern MoPublisherSlot *mo_shmem_allocate(Oid database, int32 publisher_id,
 										  const char *name);
 extern void mo_shmem_free(MoPublisherSlot *slot);
+
+/* Must this database's workers stay away?  The caller holds the lock. */
+extern bool mo_shmem_is_quiesced(Oid database);
 
 /* Wakes the publisher, if it runs.  Cheap; any process. */
 extern void mo_shmem_wake_publisher(Oid database, int32 publisher_id);
