@@ -1,0 +1,71 @@
+# A transaction too large for one Kafka transaction: its parts say what they
+# are, memory stays bounded, and a crash inside it neither loses nor repeats.
+
+use strict;
+use warnings FATAL => 'all';
+
+use MeshOutbox::Test;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $rows = $ENV{MO_LARGE_ROWS} // 200_000;
+my $kafka = start_kafka();
+my $node = new_node('main', 'mesh_outbox.max_transaction_events = 20000', 'max_wal_size = 4GB');
+create_publisher($node, $kafka);
+simple_outbox($node);
+
+# Anonymous memory of the publisher in megabytes; Linux only.
+sub memory
+{
+	my ($anonymous) = slurp_file('/proc/' . worker_pid($node, 'publisher') . '/status') =~ /RssAnon:\s+(\d+)/;
+	return int($anonymous / 1024);
+}
+
+note 'a transaction that just fits is whole';
+$node->safe_psql('postgres', q(
+	INSERT INTO sales.outbox (event_type, payload)
+	SELECT 'OrderPlaced', jsonb_build_object('id', 'w' || g % 7, 'n', g) FROM generate_series(1, 20000) g));
+ok(wait_published($node), 'published');
+my @whole = consume($kafka, 'sales.orders');
+is(scalar @whole, 20000, 'every event once');
+is(scalar(grep { defined header($_, 'ce_part') || defined header($_, 'part') } @whole), 0,
+	'no part headers');
+
+note "one of $rows rows, with a crash in the middle";
+my $log = -s $node->logfile;
+my $order = fault($node, 'batch_commit_acked:crash:4');
+$node->safe_psql('postgres', qq(
+	INSERT INTO sales.outbox (event_type, payload)
+	SELECT 'OrderPlaced', jsonb_build_object('id', 'h' || g % 7, 'n', g, 'pad', repeat('x', 200))
+	FROM generate_series(1, $rows) g));
+ok(await_fault($node, $order, $log), 'crash behind the fourth part');
+ok(until_true('the server', sub { $node->psql('postgres', 'SELECT 1') == 0 }), 'server is back');
+fault($node, '');
+my $peak = 0;
+ok(until_true('publication', sub {
+	my $m = eval { memory() } // 0;
+	$peak = $m if $m > $peak;
+	return $node->safe_psql('postgres', q(SELECT mesh_outbox.wait_published(timeout => '100 ms'))) eq 't';
+}, 120), 'published');
+cmp_ok($peak, '<=', 150, "the publisher took $peak MB at most");
+my @huge = grep { $_->{key} =~ /^h/ } consume($kafka, 'sales.orders');
+is(scalar @huge, $rows, 'every event');
+my %n = map { decoded($_->{value})->{n} => 1 } @huge;
+is(scalar(keys %n), $rows, 'each once');
+my %last;
+my $fell = 0;
+foreach my $e (@huge)
+{
+	my $v = decoded($e->{value})->{n};
+	$fell++ if ($last{ $e->{key} } // 0) >= $v;
+	$last{ $e->{key} } = $v;
+}
+is($fell, 0, 'in order for each key');
+
+note 'parts';
+my %parts;
+$parts{ header($_, 'mesh_outbox_part') // '' }++ foreach @huge;
+is(scalar(keys %parts), $rows / 20000, 'every event says its part') or diag(explain(\%parts));
+is(scalar(grep { defined header($_, 'mesh_outbox_last_part') } @huge) > 0, 1, 'the last part says so');
+
+done_testing();
