@@ -21,7 +21,7 @@ from checker import Batch, Event, Record, check                 # noqa: E402
 from plan import fault_points, plan                             # noqa: E402
 from server import Server, alive                                # noqa: E402
 from workload import TOPICS, Workload, add_product, setup       # noqa: E402
-from kafka import Cluster, consume, group_offsets, until        # noqa: E402
+from kafka import Cluster, consume, marker, until        # noqa: E402
 
 PUBLISHER = "chaos"
 BACK_S = 60             # time to catch up after a fault
@@ -237,20 +237,8 @@ class Chaos:
 
     # ---- fencing by a stranger that holds the same transactional ids
 
-    def identity(self):
-        """Group, marker topic and transactional ids, as found in Kafka."""
-        admin = self.cluster.admin()
-        groups = [g.group_id for g in admin.list_consumer_groups().result(20).valid
-                  if g.group_id.startswith("mesh-outbox") and g.group_id != "mesh-outbox-test-reader"
-                  or g.group_id.startswith("mesh_outbox")]
-        for group in groups:
-            for o in group_offsets(self.cluster.bootstrap, group):
-                if "incarnation=" in (o["metadata"] or ""):
-                    return group, o
-        raise RuntimeError(f"no marker found in groups {groups}")
-
     def stranger(self, lane):
-        group, _ = self.identity()
+        group, _ = marker(self.cluster)
         return Producer({"bootstrap.servers": self.cluster.bootstrap, "log_level": 0,
                          "transactional.id": f"{group}-{lane}"})
 
@@ -284,16 +272,16 @@ class Chaos:
         self.await_order(armed, crash)
 
     def foreign_claim(self):
-        group, marker = self.identity()
+        group, position = marker(self.cluster)
         p = self.stranger(0)
         p.init_transactions(20)
         c = Consumer({"bootstrap.servers": self.cluster.bootstrap, "group.id": group,
                       "log_level": 0})
         metadata = re.sub("incarnation=[0-9a-f]+", "incarnation=" + os.urandom(16).hex(),
-                          marker["metadata"])
+                          position["metadata"])
         p.begin_transaction()
         p.send_offsets_to_transaction(
-            [TopicPartition(marker["topic"], marker["partition"], marker["offset"],
+            [TopicPartition(position["topic"], position["partition"], position["offset"],
                             metadata=metadata)], c.consumer_group_metadata(), 20)
         p.commit_transaction(20)
         c.close()

@@ -32,7 +32,7 @@ our @EXPORT = qw(
   new_node configure start_kafka kafka simple_outbox extra_outbox create_publisher
   emit emit_sql wait_published status wait_state consume consume_uncommitted
   values_of ids_of header fault await_fault worker_pid
-  group_marker sql_fails until_true lsn decoded
+  marker_group sql_fails until_true lsn decoded
 );
 
 my $python = $ENV{MO_PYTHON} // '/usr/bin/python3';
@@ -232,14 +232,11 @@ sub header { my ($record, $name) = @_; return $record->{header}{$name}; }
 
 sub decoded { return $json->decode($_[0]); }
 
-# The marker: the group's committed offset that has our metadata.
-sub group_marker
+# The consumer group that a publisher keeps its marker in.
+sub marker_group
 {
-	my ($bootstrap, $group) = @_;
-	$bootstrap = $bootstrap->{bootstrap} if ref $bootstrap;
-	my ($m) = grep { ($_->{metadata} // '') =~ /incarnation=/ }
-	  @{ $json->decode(kafka('offsets', $bootstrap, $group)) };
-	return $m;
+	my ($cluster) = @_;
+	return kafka('marker-group', $cluster);
 }
 
 =back

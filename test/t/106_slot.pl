@@ -1,0 +1,105 @@
+# The slot dropped, made again, moved or invalidated behind our back: state
+# "needs attention" with the range in doubt, never silence; and the ways out.
+
+use strict;
+use warnings FATAL => 'all';
+
+use MeshOutbox::Test;
+use Test::More;
+
+my $kafka = start_kafka();
+my $node = new_node('main');
+create_publisher($node, $kafka);
+simple_outbox($node);
+emit($node, first => 1);
+ok(wait_published($node), 'published');
+my $slot = $node->safe_psql('postgres', 'SELECT slot_name FROM pg_replication_slots');
+like($slot, qr/^mesh_outbox_/, 'the slot has a name that says whose it is');
+
+sub paused_while
+{
+	my ($do) = @_;
+	$node->safe_psql('postgres', q(SELECT mesh_outbox.pause_publisher('main', reason => 'test')));
+	ok(wait_state($node, 'paused'), 'paused');
+	ok(until_true('idle slot', sub {
+		$node->safe_psql('postgres', 'SELECT bool_or(active) FROM pg_replication_slots') ne 't' }),
+		'a paused publisher can let go of its slot')
+	  or $node->safe_psql('postgres', 'SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots');
+	$do->();
+	$node->safe_psql('postgres', q(SELECT mesh_outbox.resume_publisher('main')));
+	return;
+}
+
+sub attention
+{
+	my ($what) = @_;
+	ok(wait_state($node, 'needs attention'), "$what: needs attention");
+	my $s = status($node);
+	ok(($s->{attention} // '') ne '', "$what: " . ($s->{attention} // 'no reason'));
+	like($s->{attention_hint} // '', qr/resume_publisher|ledger|marker|now/, "$what: a hint names the way out");
+	sql_fails($node, q(SELECT mesh_outbox.resume_publisher('main')), qr/needs a decision/,
+		"$what: no resume without a decision");
+	return;
+}
+
+# A restart must not forget the question.
+sub decide
+{
+	my ($what, $from) = @_;
+	$node->restart;
+	ok(wait_state($node, 'needs attention'), "$what: still so after a restart");
+	$node->safe_psql('postgres',
+		qq(SELECT mesh_outbox.resume_publisher('main', "from" => '$from', reason => 'test of $what')));
+	ok(until_true('streaming', sub { (status($node)->{state} // '') eq 'streaming' }),
+		"$what: streams again from $from") or diag(explain(status($node)));
+	is($node->safe_psql('postgres', qq(SELECT count(*) FROM mesh_outbox.publisher_events
+		WHERE action LIKE 'resume from $from%' AND detail LIKE 'test of $what%')), '1', "$what: the decision is recorded");
+	return;
+}
+
+sub once
+{
+	my ($id, $count) = @_;
+	return is(scalar(grep { $_ eq $id } values_of(consume($kafka, 'sales.orders'))), $count // 1, "$id: "
+		  . ($count // 1) . ' times');
+}
+
+note 'dropped';
+paused_while(sub {
+	emit($node, unseen => 1);
+	$node->safe_psql('postgres', "SELECT pg_drop_replication_slot('$slot')");
+});
+attention('slot dropped');
+decide('slot dropped', 'now');
+emit($node, 'after-drop' => 1);
+ok(wait_published($node), 'published');
+once('first');
+once('after-drop');
+is($node->safe_psql('postgres', q(SELECT count(*) > 0 FROM mesh_outbox.publisher_events
+	WHERE from_lsn IS NOT NULL)), 't', 'the range in doubt is on record');
+
+note 'dropped and made again by somebody';
+paused_while(sub {
+	emit($node, unseen2 => 1);
+	$node->safe_psql('postgres', "SELECT pg_drop_replication_slot('$slot')");
+	$node->safe_psql('postgres', "SELECT pg_create_logical_replication_slot('$slot', 'test_decoding')");
+});
+attention('slot made again');
+decide('slot made again', 'now');
+emit($node, 'after-again' => 1);
+ok(wait_published($node), 'published');
+once('after-again');
+
+note 'moved forward';
+paused_while(sub {
+	emit($node, skipped => 1);
+	$node->safe_psql('postgres', "SELECT pg_replication_slot_advance('$slot', pg_current_wal_lsn())");
+});
+attention('slot moved');
+decide('slot moved', 'now');
+emit($node, 'after-move' => 1);
+ok(wait_published($node), 'published');
+once('after-move');
+once('first');
+
+done_testing();
