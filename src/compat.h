@@ -27,14 +27,42 @@
 
 /* 15 declares neither of these for loadable modules. */
 #if PG_VERSION_NUM < 160000
+struct OutputPluginCallbacks;
 extern PGDLLEXPORT void _PG_init(void);
+extern PGDLLEXPORT void _PG_output_plugin_init(struct OutputPluginCallbacks *cb);
 #endif
 
-/* 17: RelFileLocator replaces RelFileNode (16). */
-#if PG_VERSION_NUM < 160000
-#define rlocator_compat(rel) ((rel)->rd_node.relNode)
+/* 17: changes carry a HeapTuple, before that a ReorderBufferTupleBuf. */
+#if PG_VERSION_NUM < 170000
+#define mo_compat_change_tuple(buf) (&(buf)->tuple)
 #else
-#define rlocator_compat(rel) ((rel)->rd_locator.relNumber)
+#define mo_compat_change_tuple(buf) (buf)
+#endif
+
+/* 17: slots know "failover" and "synced". */
+#if PG_VERSION_NUM < 170000
+#define mo_compat_slot_create(name, persistency) \
+	ReplicationSlotCreate(name, true, persistency, false)
+#else
+#define mo_compat_slot_create(name, persistency) \
+	ReplicationSlotCreate(name, true, persistency, false, false, false)
+#endif
+
+/* 18: acquiring can check for invalidation itself; we look first. */
+#if PG_VERSION_NUM < 180000
+#define mo_compat_slot_acquire(name) ReplicationSlotAcquire(name, true)
+#else
+#define mo_compat_slot_acquire(name) ReplicationSlotAcquire(name, true, false)
+#endif
+
+/* 16: an invalidated slot says why; 15 only forgets its restart_lsn. */
+#if PG_VERSION_NUM < 160000
+#define mo_compat_slot_invalidated(slot) \
+	(XLogRecPtrIsInvalid((slot)->data.restart_lsn))
+#else
+#define mo_compat_slot_invalidated(slot) \
+	((slot)->data.invalidated != RS_INVAL_NONE || \
+	 XLogRecPtrIsInvalid((slot)->data.restart_lsn))
 #endif
 
 #endif							/* MO_COMPAT_H */

@@ -1,0 +1,277 @@
+/*-------------------------------------------------------------------------
+ *
+ * decode.c
+ *	  A publisher's replication slot, and WAL read through it step by step.
+ *
+ * Called by the publisher's main thread only.  Owns the acquired slot and the
+ * decoding context of the process; both end with it (core releases the slot
+ * when the process exits), there is no way back.
+ *
+ * Decoding happens in this process: no walsender, no protocol.  Two things
+ * differ from core's own users.  The page reader never waits: at the end of
+ * what may be read XLogReadRecord() returns NULL without an error and can be
+ * called again, also in the middle of a record.  (Core's waiting reader naps
+ * without looking at the latch, and its non-waiting one writes through
+ * private_data, which is the decoding context here.)  And it stops before
+ * WAL that a synchronous standby has not flushed: what consumers have seen
+ * must survive a failover.
+ *
+ * The decoding context is made outside any transaction; core opens and aborts
+ * one around every replay.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "access/xlogreader.h"
+#include "access/xlogutils.h"
+#include "miscadmin.h"
+#include "replication/decode.h"
+#include "replication/logical.h"
+#include "replication/slot.h"
+#include "replication/syncrep.h"
+#include "replication/walsender.h"
+#include "replication/walsender_private.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+
+#include "compat.h"
+#include "guc.h"
+#include "mesh_outbox.h"
+#include "publisher/decode.h"
+
+struct MoDecoder
+{
+	LogicalDecodingContext *ctx;
+	MoPlugin	plugin;
+	MoDecodeLimit limit;
+};
+
+/* What the page reader may deliver; set before every step. */
+static XLogRecPtr read_limit;
+
+/* ---------------------------------------------------------------------
+ * How far may be read
+ * ---------------------------------------------------------------------
+ */
+
+XLogRecPtr
+mo_decode_flushed(void)
+{
+	return GetFlushRecPtr(NULL);
+}
+
+static bool
+has_synchronous_standbys(void)
+{
+	return max_wal_senders > 0 &&
+		SyncRepStandbyNames != NULL && SyncRepStandbyNames[0] != '\0';
+}
+
+/*
+ * What all synchronous standbys have flushed.  Zero until the first of them
+ * has answered since this server started.
+ */
+XLogRecPtr
+mo_decode_standby_flushed(void)
+{
+	XLogRecPtr	lsn;
+
+	if (!has_synchronous_standbys())
+		return mo_decode_flushed();
+	LWLockAcquire(SyncRepLock, LW_SHARED);
+	lsn = WalSndCtl->lsn[SYNC_REP_WAIT_FLUSH];
+	LWLockRelease(SyncRepLock);
+	return lsn;
+}
+
+/*
+ * Page reader that never waits.  The amount is cut at the limit too: the
+ * reader keeps what it was given and would walk on in it without asking.
+ */
+static int
+read_page(XLogReaderState *state, XLogRecPtr page, int needed,
+		  XLogRecPtr target, char *buffer)
+{
+	int			count;
+
+	if (page + needed > read_limit)
+		return -1;
+	count = read_local_xlog_page(state, page, needed, target, buffer);
+	if (count > 0 && page + count > read_limit)
+		count = read_limit - page;
+	return count;
+}
+
+/* ---------------------------------------------------------------------
+ * The slot
+ * ---------------------------------------------------------------------
+ */
+
+void
+mo_decode_slot_info(const char *name, MoSlotInfo *info)
+{
+	ReplicationSlot *slot;
+
+	memset(info, 0, sizeof(*info));
+	LWLockAcquire(ReplicationSlotControlLock, LW_SHARED);
+	slot = SearchNamedReplicationSlot(name, false);
+	if (slot != NULL)
+	{
+		SpinLockAcquire(&slot->mutex);
+		info->exists = true;
+		info->usable = slot->data.database == MyDatabaseId &&
+			strcmp(NameStr(slot->data.plugin), MO_LIBRARY) == 0 &&
+			!mo_compat_slot_invalidated(slot);
+		info->confirmed_lsn = slot->data.confirmed_flush;
+		info->restart_lsn = slot->data.restart_lsn;
+		SpinLockRelease(&slot->mutex);
+	}
+	LWLockRelease(ReplicationSlotControlLock);
+}
+
+/*
+ * Servers since 2026-08 decode only with the plugins of a list, which holds
+ * core's two.  The list is widened for this process alone, so that nobody
+ * else may use the plugin.  Looked up by name: older minors lack it.
+ */
+static void
+allow_plugin(void)
+{
+	const char *setting = "output_plugin_libraries";
+
+	mo_plugin_trust_process();
+	if (GetConfigOption(setting, true, false) != NULL)
+		SetConfigOption(setting, MO_LIBRARY, PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+XLogRecPtr
+mo_decode_create_slot(const char *name)
+{
+	LogicalDecodingContext *ctx;
+	XLogRecPtr	start;
+
+	allow_plugin();
+	CheckLogicalDecodingRequirements();
+
+	/* Ephemeral until its start is found: an error leaves nothing behind. */
+	mo_compat_slot_create(name, RS_EPHEMERAL);
+	ctx = CreateInitDecodingContext(MO_LIBRARY, NIL, false, InvalidXLogRecPtr,
+									XL_ROUTINE(.page_read = read_local_xlog_page,
+											   .segment_open = wal_segment_open,
+											   .segment_close = wal_segment_close),
+									NULL, NULL, NULL);
+	DecodingContextFindStartpoint(ctx);
+	start = MyReplicationSlot->data.confirmed_flush;
+	FreeDecodingContext(ctx);
+	ReplicationSlotPersist();
+	ReplicationSlotRelease();
+	return start;
+}
+
+void
+mo_decode_drop_slot(const char *name)
+{
+	ReplicationSlotDrop(name, true);
+}
+
+/* ---------------------------------------------------------------------
+ * Reading
+ * ---------------------------------------------------------------------
+ */
+
+MoDecoder *
+mo_decode_open(const char *slot_name, XLogRecPtr start, int32 publisher_id,
+			   Oid check_function, const MoDecodeSink *sink)
+{
+	MoDecoder  *decoder = MemoryContextAllocZero(TopMemoryContext,
+												 sizeof(MoDecoder));
+	char		value[32];
+
+	allow_plugin();
+	snprintf(value, sizeof(value), "%d", mo_guc_decoding_work_mem);
+	SetConfigOption("logical_decoding_work_mem", value,
+					PGC_SUSET, PGC_S_OVERRIDE);
+
+	decoder->plugin.publisher_id = publisher_id;
+	decoder->plugin.check_function = check_function;
+	decoder->plugin.sink = sink;
+	mo_plugin_init(&decoder->plugin, TopMemoryContext);
+
+	mo_compat_slot_acquire(slot_name);
+	decoder->ctx = CreateDecodingContext(start, NIL, false,
+										 XL_ROUTINE(.page_read = read_page,
+													.segment_open = wal_segment_open,
+													.segment_close = wal_segment_close),
+										 NULL, NULL, NULL);
+	decoder->ctx->output_writer_private = &decoder->plugin;
+	XLogBeginRead(decoder->ctx->reader, MyReplicationSlot->data.restart_lsn);
+	return decoder;
+}
+
+bool
+mo_decode_step(MoDecoder *decoder)
+{
+	XLogReaderState *reader = decoder->ctx->reader;
+	XLogRecord *record;
+	char	   *error = NULL;
+	XLogRecPtr	flushed;
+
+	/* Both bounds only grow; asking again is needed at the end only. */
+	record = XLogReadRecord(reader, &error);
+	if (record == NULL && error == NULL)
+	{
+		flushed = mo_decode_flushed();
+		read_limit = mo_decode_standby_flushed();
+		decoder->limit = MO_LIMIT_STANDBY;
+		if (read_limit >= flushed)
+		{
+			read_limit = flushed;
+			decoder->limit = MO_LIMIT_FLUSHED;
+		}
+		record = XLogReadRecord(reader, &error);
+	}
+	if (error != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("could not read WAL at %X/%X: %s",
+						LSN_FORMAT_ARGS(reader->EndRecPtr), error)));
+	if (record == NULL)
+		return false;
+
+	LogicalDecodingProcessRecord(decoder->ctx, reader);
+	return true;
+}
+
+MoDecodeLimit
+mo_decode_limit(MoDecoder *decoder)
+{
+	return decoder->limit;
+}
+
+XLogRecPtr
+mo_decode_position(MoDecoder *decoder)
+{
+	return decoder->ctx->reader->EndRecPtr;
+}
+
+/*
+ * Core never moves the position backwards.  Marking the slot dirty makes the
+ * next checkpoint save it; without that 15 would forget it at a clean stop
+ * and decode all of it again.
+ */
+void
+mo_decode_confirm(MoDecoder *decoder, XLogRecPtr lsn)
+{
+	if (lsn <= MyReplicationSlot->data.confirmed_flush)
+		return;
+	LogicalConfirmReceivedLocation(lsn);
+	ReplicationSlotMarkDirty();
+}
+
+XLogRecPtr
+mo_decode_restart_lsn(MoDecoder *decoder)
+{
+	return MyReplicationSlot->data.restart_lsn;
+}
