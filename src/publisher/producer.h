@@ -175,6 +175,9 @@ typedef enum MoRecordVerdict
 extern MoRecordVerdict mo_producer_record_verdict(int error);
 extern const char *mo_producer_error_text(int error);
 
+/* Does ensure_topic's error mean that no broker will ever take the name? */
+extern bool mo_producer_topic_impossible(int code);
+
 /* Records of the lane's transaction not yet reported; how many failed. */
 extern int64 mo_producer_undelivered(MoProducer *producer, int lane);
 extern int64 mo_producer_failed(MoProducer *producer, int lane);

@@ -1,0 +1,190 @@
+/*-------------------------------------------------------------------------
+ *
+ * publisher.h
+ *	  State of a publisher process, shared by the files that make it up.
+ *
+ *	  publisher.c	process start, main loop, waiting, status
+ *	  start.c		recovery: from nothing to owning the stream
+ *	  routes.c		contract id -> topic, partitions, headers
+ *	  envelope.c	row -> event, event -> record and headers
+ *	  pipeline.c	batches -> Kafka transactions, two in turn
+ *	  progress.c	progress, slot, ledger, heartbeat
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef MO_PUBLISHER_H
+#define MO_PUBLISHER_H
+
+#include "publisher/batch.h"
+#include "publisher/channel.h"
+#include "publisher/decode.h"
+#include "publisher/marker.h"
+#include "publisher/producer.h"
+#include "shmem.h"
+
+struct HTAB;
+
+#define MO_MARKER_TOPIC "mesh_outbox.markers"
+
+/* What the wire needs of a contract; lives as long as the process. */
+typedef struct MoRoute
+{
+	int64		contract_id;	/* hash key */
+	bool		loaded;
+	MoContractInfo info;
+	MoTopic    *topic;			/* NULL: the topic can never exist */
+	const char *refusal;		/* why, as a sentence */
+} MoRoute;
+
+/* What is being decoded, in which mood. */
+typedef enum MoStreamMode
+{
+	MO_STREAM_VERIFY,			/* up to the marker: compare, skip */
+	MO_STREAM_RUN				/* past it: publish */
+} MoStreamMode;
+
+/* Events published since the last ledger row. */
+typedef struct MoLedgerSpan
+{
+	MoLedgerEntry entry;		/* offsets and incarnation filled when sent */
+	struct HTAB *offsets;		/* (topic, partition) → first, last, events */
+	TimestampTz sent_at;
+} MoLedgerSpan;
+
+typedef struct MoPublisher
+{
+	int			slot_index;
+	MoPublisherSlot *slot;
+	MoHello		hello;
+	MoChannel  *channel;
+	MoProducer *producer;
+	MoDecoder  *decoder;
+	MoDecodeSink sink;
+	bool		embedded;		/* the broker forgets with this process */
+	bool		running;		/* owns the stream: the pipeline moves */
+
+	/* who we are */
+	MoHistory	history;
+	char		incarnation[MO_INCARNATION_SIZE];
+	char		owner[MO_INCARNATION_SIZE]; /* O: read before our claim */
+
+	/* where we are */
+	MoStreamMode mode;
+	MoPosition	committed;		/* M */
+	XLogRecPtr	dead_lsn;		/* R */
+	XLogRecPtr	start_lsn;		/* older transactions are not replayed */
+	bool		verified;		/* the transaction at M was seen and is M's */
+	bool		mismatch;		/* it was seen and is not */
+
+	/* the transaction being replayed */
+	bool		txn_skipped;	/* at or below M, as a whole */
+	int64		skip_ordinal;	/* rows of it up to here are below M */
+	int32		part;			/* parts of it closed so far */
+	MoRoute    *last_route;		/* of its last row, for a closing record */
+
+	/* batches */
+	MoBatch    *open;			/* being filled; never NULL */
+	MoBatch    *spare[2];
+	MoBatch    *flight[2];		/* oldest first */
+	int			nflight;
+	int			last_lane;
+	int			failures;		/* aborts in a row */
+	TimestampTz retry_at;		/* nothing is begun before */
+
+	/* dead letters */
+	struct HTAB *dead_known;	/* (commit LSN, ordinal) recorded before */
+	uint64		dead_asked;		/* requests sent and answered */
+	uint64		dead_done;
+
+	/* progress */
+	MoProgress	progress;		/* P, durable here */
+	XLogRecPtr	progress_record;	/* end of its WAL record */
+	XLogRecPtr	progress_asked; /* 0 = none under way */
+	XLogRecPtr	progress_mark;	/* position when last written or found idle */
+	TimestampTz progress_at;
+	TimestampTz heartbeat_at;	/* of the last Kafka transaction */
+	int			heartbeats_due;
+	MoLedgerSpan ledger;
+	XLogRecPtr	wal_warned_at;	/* retained bytes at the last warning */
+
+	/* answers of the scribe awaited by somebody */
+	MoContractInfo *contract_answer;
+	bool		attention_answer;
+	bool		dead_list_answer;
+	bool		ready_answer;
+} MoPublisher;
+
+/* publisher.c */
+extern PGDLLEXPORT void mesh_outbox_publisher_main(Datum slot_index) pg_attribute_noreturn();
+
+/*
+ * Serves everything that has arrived, then waits for more, at most "timeout"
+ * ms (0: does not wait).  Serves interrupts; may raise an error.
+ */
+extern void mo_publisher_wait(MoPublisher *pub, long timeout);
+
+/* Serves what arrives for the whole of "duration" ms. */
+extern void mo_publisher_wait_until(MoPublisher *pub, long duration);
+
+/* Waits for a call of the producer's lane to end. */
+extern const MoKafkaError *mo_publisher_await(MoPublisher *pub, int lane);
+extern void mo_publisher_ask(MoPublisher *pub, char type, StringInfo body);
+extern void mo_publisher_set_state(MoPublisher *pub, MoPublisherState state,
+								   const char *error, const char *hint);
+
+/*
+ * A person must decide: records it durably, shows it, ends the process.  The
+ * launcher starts no other pair until somebody did.
+ */
+extern void mo_publisher_need_attention(MoPublisher *pub, const char *what,
+										const char *detail, const char *hint,
+										XLogRecPtr from, XLogRecPtr to) pg_attribute_noreturn();
+
+/* Ends the process; the next pair comes after "delay" ms. */
+extern void mo_publisher_back_off(MoPublisher *pub, int delay,
+								  const char *why) pg_attribute_noreturn();
+
+/* start.c */
+extern void mo_start_begin(MoPublisher *pub);
+extern void mo_start_own(MoPublisher *pub);
+extern void mo_start_claim(MoPublisher *pub);
+extern bool mo_start_read_marker(MoPublisher *pub, bool committed,
+								 MoMarker *marker);
+extern void mo_start_fenced(MoPublisher *pub, const MoMarker *marker) pg_attribute_noreturn();
+
+/* routes.c */
+extern MoRoute *mo_route_find(MoPublisher *pub, int64 contract_id);
+
+/* envelope.c */
+#define MO_MAX_HEADERS 64
+typedef struct MoHeaderSpace
+{
+	char		id[40];
+	char		time[40];
+	char		recorded[40];
+	char		sequence[48];
+	char		part[16];
+} MoHeaderSpace;
+
+extern void mo_envelope_encode(MoBatch *batch, const MoRoute *route,
+							   const MoTransaction *txn, const MoRow *row);
+extern void mo_envelope_close(MoBatch *batch, const MoRoute *route,
+							  const MoTransaction *txn, int64 ordinal,
+							  int32 part);
+extern int	mo_envelope_headers(const MoEvent *event, MoHeaderSpace *space,
+								MoHeader *headers);
+
+/* pipeline.c */
+extern void mo_pipeline_advance(MoPublisher *pub);
+extern bool mo_pipeline_has_room(MoPublisher *pub);
+extern void mo_pipeline_submit(MoPublisher *pub);
+extern void mo_pipeline_kill(MoPublisher *pub, MoBatch *batch, MoEvent *event,
+							 const char *reason, const char *detail);
+
+/* progress.c */
+extern void mo_progress_committed(MoPublisher *pub, MoBatch *batch);
+extern void mo_progress_idle(MoPublisher *pub);
+extern void mo_progress_tick(MoPublisher *pub);
+extern void mo_progress_publish_status(MoPublisher *pub);
+
+#endif							/* MO_PUBLISHER_H */
