@@ -7,6 +7,7 @@
  *	  start.c		recovery: from nothing to owning the stream
  *	  routes.c		contract id -> topic, partitions, headers
  *	  envelope.c	row -> event, event -> record and headers
+ *	  stream.c		decoded transactions -> batches
  *	  pipeline.c	batches -> Kafka transactions, two in turn
  *	  progress.c	progress, slot, ledger, heartbeat
  *
@@ -35,6 +36,13 @@ typedef struct MoRoute
 	MoTopic    *topic;			/* NULL: the topic can never exist */
 	const char *refusal;		/* why, as a sentence */
 } MoRoute;
+
+/* Key of MoPublisher.dead_known. */
+typedef struct MoDeadKey
+{
+	XLogRecPtr	commit_lsn;
+	int64		ordinal;
+} MoDeadKey;
 
 /* What is being decoded, in which mood. */
 typedef enum MoStreamMode
@@ -72,6 +80,8 @@ typedef struct MoPublisher
 	MoStreamMode mode;
 	MoPosition	committed;		/* M */
 	XLogRecPtr	dead_lsn;		/* R */
+	MoPosition	resume;			/* M when the stream was taken over: skipped up
+								 * to here */
 	XLogRecPtr	start_lsn;		/* older transactions are not replayed */
 	bool		verified;		/* the transaction at M was seen and is M's */
 	bool		mismatch;		/* it was seen and is not */
@@ -81,6 +91,7 @@ typedef struct MoPublisher
 	int64		skip_ordinal;	/* rows of it up to here are below M */
 	int32		part;			/* parts of it closed so far */
 	MoRoute    *last_route;		/* of its last row, for a closing record */
+	const MoTransaction *txn_here;	/* its copy in the open batch, or NULL */
 
 	/* batches */
 	MoBatch    *open;			/* being filled; never NULL */
@@ -174,12 +185,16 @@ extern void mo_envelope_close(MoBatch *batch, const MoRoute *route,
 extern int	mo_envelope_headers(const MoEvent *event, MoHeaderSpace *space,
 								MoHeader *headers);
 
+/* stream.c */
+extern void mo_stream_init(MoPublisher *pub);
+
 /* pipeline.c */
+/* Moves every batch in flight as far as it goes without waiting. */
 extern void mo_pipeline_advance(MoPublisher *pub);
 extern bool mo_pipeline_has_room(MoPublisher *pub);
+
+/* Puts the open batch in flight; waits for room. */
 extern void mo_pipeline_submit(MoPublisher *pub);
-extern void mo_pipeline_kill(MoPublisher *pub, MoBatch *batch, MoEvent *event,
-							 const char *reason, const char *detail);
 
 /* progress.c */
 extern void mo_progress_committed(MoPublisher *pub, MoBatch *batch);

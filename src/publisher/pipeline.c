@@ -1,0 +1,533 @@
+/*-------------------------------------------------------------------------
+ *
+ * pipeline.c
+ *	  Batches to Kafka transactions: two transactional ids in turn.
+ *
+ * At most two batches are in flight, oldest first, each on a lane (a
+ * transactional id) of its own.  The younger one is produced while the older
+ * commits, but sends its marker only after the older one's marker was taken
+ * (of two stored offsets the one appended later wins) and commits only after
+ * the older one's commit is known.  If the older one is aborted, so is the
+ * younger, before anything is produced again.
+ *
+ * A batch's way, each step as soon as it is possible:
+ *
+ *	  NEW -> PRODUCING -> PRODUCED -> MARKING -> MARKED -> COMMITTING -> done
+ *	   ^         |            |          |          |          |
+ *	   +-- ABORTING <------ FAILED <-----+----------+----------+
+ *
+ * Between PRODUCED and MARKING the batch's dead letters become durable, here
+ * and on every synchronous standby: a marker never passes an event that is
+ * neither in Kafka nor recorded.
+ *
+ * Everything is kept until the commit is known, so an abort, a refused record
+ * or a new handle costs no decoding.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/pg_prng.h"
+#include "utils/timestamp.h"
+
+#include "guc.h"
+#include "publisher/publisher.h"
+
+#define FIRST_RETRY_MS	50
+#define LAST_RETRY_MS	5000
+
+static void recover(MoPublisher *pub);
+
+bool
+mo_pipeline_has_room(MoPublisher *pub)
+{
+	return pub->nflight < lengthof(pub->flight);
+}
+
+/* ---------------------------------------------------------------------
+ * Dead letters
+ * ---------------------------------------------------------------------
+ */
+
+static void
+ask_dead_letter(MoPublisher *pub, MoBatch *batch, MoEvent *event)
+{
+	StringInfoData body;
+	char		id[40];
+	MoDeadLetter letter = {
+		.branch = pub->history.text,
+		.commit_lsn = event->txn->commit_lsn,
+		.ordinal = event->ordinal,
+		.xid = event->txn->xid,
+		.commit_time = event->txn->commit_time,
+		.outbox_id = event->outbox_id,
+		.event_id = mo_envelope_event_id(event, id),
+		.event_type = (char *) event->event_type,
+		.contract_id = event->route ? event->route->contract_id : 0,
+		.topic = event->route ? event->route->info.topic : NULL,
+		.key = (char *) event->key,
+		.payload = (char *) event->record.value,
+		.headers = mo_envelope_extra_json(event),
+		.reason = (char *) event->dead_reason,
+		.detail = (char *) event->dead_detail,
+	};
+
+	initStringInfo(&body);
+	mo_channel_put_dead_letter(&body, &letter);
+	MO_FAULT_POINT("dead_letter_ask");
+	mo_publisher_ask(pub, MO_ASK_DEAD_LETTER, &body);
+	batch->dead_sequence = ++pub->dead_asked;
+	pg_atomic_fetch_add_u64(&pub->slot->dead_letters, 1);
+	pfree(body.data);
+}
+
+/* The broker will never take this event. */
+static void
+kill_event(MoPublisher *pub, MoBatch *batch, MoEvent *event,
+		   const char *reason, const char *detail)
+{
+	event->dead = true;
+	event->dead_reason = reason;
+	event->dead_detail = mo_batch_copy(batch, detail);
+	ask_dead_letter(pub, batch, event);
+}
+
+static bool
+dead_letters_durable(MoPublisher *pub, const MoBatch *batch)
+{
+	return pub->dead_done >= batch->dead_sequence &&
+		(batch->dead_sequence == 0 ||
+		 pub->dead_lsn <= mo_decode_standby_flushed());
+}
+
+/* ---------------------------------------------------------------------
+ * Producing
+ * ---------------------------------------------------------------------
+ */
+
+static void
+reset_records(MoBatch *batch)
+{
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		batch->events[i].record.offset = -1;
+		batch->events[i].record.error = 0;
+	}
+	batch->next = 0;
+}
+
+/*
+ * The batch that ends a split transaction says so on its last record; if that
+ * one went to the dead letters, on the one before, or on a closing record.
+ */
+static void
+mark_last_part(MoBatch *batch)
+{
+	const MoEvent *dead_end;
+
+	if (batch->last.part == 0 || !batch->last.complete || batch->nevents == 0)
+		return;
+	for (int i = batch->nevents - 1; i >= 0; i--)
+	{
+		MoEvent    *event = &batch->events[i];
+
+		if (event->txn->commit_lsn != batch->last.txn.commit_lsn)
+			break;
+		if (!event->dead)
+		{
+			event->last_part = true;
+			return;
+		}
+	}
+	dead_end = &batch->events[batch->nevents - 1];
+	if (dead_end->route != NULL && dead_end->route->topic != NULL)
+		mo_envelope_close(batch, dead_end->route, dead_end->txn,
+						  dead_end->ordinal, batch->last.part);
+}
+
+static void
+begin_batch(MoPublisher *pub, MoBatch *batch)
+{
+	MoKafkaError error;
+
+	mark_last_part(batch);
+	reset_records(batch);
+	batch->lane = 1 - pub->last_lane;
+	pub->last_lane = batch->lane;
+	if (mo_producer_begin(pub->producer, batch->lane, &error))
+		batch->state = MO_BATCH_PRODUCING;
+	else
+		recover(pub);
+}
+
+/*
+ * Hands records to the library until all are or its queue is full.  A careful
+ * batch has one record under way at a time.
+ */
+static void
+produce_events(MoPublisher *pub, MoBatch *batch)
+{
+	MoHeader	headers[MO_MAX_HEADERS];
+	MoHeaderSpace space;
+	MoKafkaError error;
+
+	for (; batch->next < batch->nevents; batch->next++)
+	{
+		MoEvent    *event = &batch->events[batch->next];
+		MoProduceResult result;
+
+		if (event->dead)
+			continue;
+		if (batch->careful && mo_producer_undelivered(pub->producer, batch->lane) > 0)
+			return;
+		result = mo_producer_produce(pub->producer, batch->lane, &event->record,
+									 headers,
+									 mo_envelope_headers(event, &space, headers),
+									 &error);
+		if (result == MO_PRODUCE_FULL)
+			return;
+		if (result == MO_PRODUCE_REFUSED)
+			kill_event(pub, batch, event, "refused", error.message);
+		else if (result == MO_PRODUCE_FAILED)
+		{
+			batch->state = MO_BATCH_FAILED;
+			return;
+		}
+	}
+	MO_FAULT_POINT("batch_produce");
+	batch->state = MO_BATCH_PRODUCED;
+}
+
+static void
+send_marker(MoPublisher *pub, MoBatch *batch)
+{
+	MoMarker	marker = {
+		.position = batch->last,
+		.history = pub->history,
+		.dead_lsn = pub->dead_lsn,
+	};
+	char	   *text;
+
+	strlcpy(marker.incarnation, pub->incarnation, sizeof(marker.incarnation));
+	text = mo_marker_format(&marker);
+	MO_FAULT_POINT("batch_send_offsets");
+	mo_producer_start_send_marker(pub->producer, batch->lane,
+								  marker.position.txn.commit_lsn, text);
+	pfree(text);
+	batch->state = MO_BATCH_MARKING;
+}
+
+/* ---------------------------------------------------------------------
+ * Failing
+ * ---------------------------------------------------------------------
+ */
+
+static TimestampTz
+retry_time(MoPublisher *pub)
+{
+	int			delay = FIRST_RETRY_MS << Min(pub->failures, 7);
+
+	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+									   Min(delay, LAST_RETRY_MS));
+}
+
+/* This batch and every younger one with an open transaction must go. */
+static void
+fail_from(MoPublisher *pub, int index)
+{
+	for (int i = index; i < pub->nflight; i++)
+		if (pub->flight[i]->state != MO_BATCH_NEW &&
+			pub->flight[i]->state != MO_BATCH_ABORTING)
+			pub->flight[i]->state = MO_BATCH_FAILED;
+}
+
+/*
+ * Looks through the reports of an aborted batch for records that the broker
+ * will never take.  One alone is the culprit.  Of several any may be innocent
+ * (the broker refuses whole message sets), so they are sent again one by one.
+ */
+static void
+judge_records(MoPublisher *pub, MoBatch *batch)
+{
+	MoEvent    *refused = NULL;
+	int			n = 0;
+
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		MoEvent    *event = &batch->events[i];
+		MoRecordVerdict verdict;
+
+		if (event->dead || event->record.error == 0)
+			continue;
+		verdict = mo_producer_record_verdict(event->record.error);
+		if (verdict == MO_RECORD_REFUSED)
+		{
+			refused = event;
+			n++;
+		}
+		else if (verdict == MO_RECORD_NO_TOPIC)
+			mo_publisher_set_state(pub, MO_STATE_WAITING_TOPIC,
+								   psprintf("topic \"%s\" cannot be written: %s",
+											event->route->info.topic,
+											mo_producer_error_text(event->record.error)),
+								   "Create the topic again, or let the publisher's principal write to it.");
+	}
+	if (n == 1 && (batch->careful || batch->nevents == 1))
+	{
+		kill_event(pub, batch, refused, "refused",
+				   mo_producer_error_text(refused->record.error));
+		pub->failures = 0;
+	}
+	else if (n > 0)
+	{
+		batch->careful = true;
+		pub->failures = 0;
+	}
+}
+
+static void
+aborted(MoPublisher *pub, MoBatch *batch)
+{
+	pub->failures++;
+	pub->retry_at = retry_time(pub);
+	judge_records(pub, batch);
+	reset_records(batch);
+	batch->state = MO_BATCH_NEW;
+}
+
+/*
+ * Kafka says that somebody else owns an id, or a handle is dead.  If the
+ * marker is still ours, the coordinator timed us out or forgot us: new
+ * handles, a new claim, and what is left of the batches again.
+ */
+static void
+recover(MoPublisher *pub)
+{
+	MoMarker	marker;
+	int			left = 0;
+
+	pub->running = false;
+	MO_FAULT_POINT("fenced_read_marker");
+	if (!pub->embedded)
+	{
+		if (!mo_start_read_marker(pub, true, &marker) ||
+			strcmp(marker.incarnation, pub->incarnation) != 0)
+			mo_start_fenced(pub, &marker);
+	}
+	mo_producer_reset(pub->producer);
+	mo_start_fence(pub);
+	if (!pub->embedded)
+	{
+		if (!mo_start_read_marker(pub, true, &marker) ||
+			strcmp(marker.incarnation, pub->incarnation) != 0)
+			mo_start_fenced(pub, &marker);
+		pub->committed = marker.position;
+	}
+
+	/* A commit whose answer was lost is found in the marker. */
+	for (int i = 0; i < pub->nflight; i++)
+	{
+		MoBatch    *batch = pub->flight[i];
+
+		if (!pub->embedded && batch->nevents > 0 &&
+			mo_position_reached(&batch->last, &pub->committed))
+		{
+			mo_progress_committed(pub, batch);
+			mo_batch_reset(batch);
+			pub->spare[pub->spare[0] != NULL] = batch;
+			continue;
+		}
+		reset_records(batch);
+		batch->state = MO_BATCH_NEW;
+		pub->flight[left++] = batch;
+	}
+	pub->nflight = left;
+	mo_start_claim(pub);
+	pub->running = true;
+}
+
+/* ---------------------------------------------------------------------
+ * Advancing
+ * ---------------------------------------------------------------------
+ */
+
+static void
+committed(MoPublisher *pub)
+{
+	MoBatch    *batch = pub->flight[0];
+
+	MO_FAULT_POINT("batch_commit_acked");
+	pub->committed = batch->last;
+	pub->failures = 0;
+	mo_progress_committed(pub, batch);
+	mo_batch_reset(batch);
+	pub->spare[pub->spare[0] != NULL] = batch;
+	pub->nflight--;
+	pub->flight[0] = pub->flight[1];
+}
+
+/* Is a batch being aborted, or waiting to be produced again? */
+static bool
+is_unwinding(MoPublisher *pub)
+{
+	for (int i = 0; i < pub->nflight; i++)
+		if (pub->flight[i]->state == MO_BATCH_FAILED ||
+			pub->flight[i]->state == MO_BATCH_ABORTING)
+			return true;
+	return false;
+}
+
+static bool
+may_begin(MoPublisher *pub, int index)
+{
+	if (is_unwinding(pub))
+		return false;
+	if (index > 0 && pub->flight[0]->state == MO_BATCH_NEW)
+		return false;
+	return pub->failures == 0 || GetCurrentTimestamp() >= pub->retry_at;
+}
+
+/* The end of a lane's call: true when it was a success. */
+static bool
+call_succeeded(MoPublisher *pub, int index)
+{
+	const MoKafkaError *result = mo_producer_result(pub->producer,
+													pub->flight[index]->lane);
+
+	switch (result->status)
+	{
+		case MO_KAFKA_OK:
+			return true;
+		case MO_KAFKA_FENCED:
+		case MO_KAFKA_FATAL:
+			recover(pub);
+			return false;
+		case MO_KAFKA_REFUSED:
+			mo_publisher_set_state(pub, MO_STATE_WAITING_BROKER,
+								   result->message,
+								   "The publisher's principal needs WRITE on its transactional ids and topics, and READ on its group.");
+			fail_from(pub, index);
+			return false;
+		case MO_KAFKA_ABORT:
+			fail_from(pub, index);
+			return false;
+	}
+	return false;
+}
+
+/*
+ * One step of one batch; false when it must wait.  May pop the batch or
+ * rebuild the whole flight, so the caller looks at everything again.
+ */
+static bool
+advance_batch(MoPublisher *pub, int index)
+{
+	MoBatch    *batch = pub->flight[index];
+	MoProducer *producer = pub->producer;
+	bool		busy = batch->state > MO_BATCH_PRODUCED &&
+		mo_producer_busy(producer, batch->lane);
+
+	if (batch->state >= MO_BATCH_PRODUCING && batch->state <= MO_BATCH_MARKED &&
+		mo_producer_failed(producer, batch->lane) > 0)
+	{
+		fail_from(pub, index);
+		return true;
+	}
+	switch (batch->state)
+	{
+		case MO_BATCH_NEW:
+			if (!may_begin(pub, index))
+				return false;
+			MO_FAULT_POINT("batch_plan");
+			begin_batch(pub, batch);
+			return true;
+		case MO_BATCH_PRODUCING:
+			produce_events(pub, batch);
+			return batch->state != MO_BATCH_PRODUCING;
+		case MO_BATCH_PRODUCED:
+			if (!dead_letters_durable(pub, batch) ||
+				(index > 0 && pub->flight[0]->state < MO_BATCH_MARKED))
+				return false;
+			send_marker(pub, batch);
+			return true;
+		case MO_BATCH_MARKING:
+			if (busy)
+				return false;
+			if (call_succeeded(pub, index))
+				batch->state = MO_BATCH_MARKED;
+			return true;
+		case MO_BATCH_MARKED:
+			if (index > 0 || mo_producer_undelivered(producer, batch->lane) > 0)
+				return false;
+			MO_FAULT_POINT("batch_commit_send");
+			mo_producer_start_commit(producer, batch->lane);
+			batch->state = MO_BATCH_COMMITTING;
+			return true;
+		case MO_BATCH_COMMITTING:
+			if (busy)
+				return false;
+			if (call_succeeded(pub, index))
+				committed(pub);
+			return true;
+		case MO_BATCH_FAILED:
+			if (busy || mo_producer_busy(producer, batch->lane))
+				return false;
+			mo_producer_start_abort(producer, batch->lane);
+			batch->state = MO_BATCH_ABORTING;
+			return true;
+		case MO_BATCH_ABORTING:
+			if (busy || mo_producer_undelivered(producer, batch->lane) > 0)
+				return false;
+			if (call_succeeded(pub, index))
+				aborted(pub, batch);
+			else if (pub->nflight > index && pub->flight[index] == batch &&
+					 batch->state == MO_BATCH_ABORTING)
+				recover(pub);
+			return true;
+	}
+	return false;
+}
+
+void
+mo_pipeline_advance(MoPublisher *pub)
+{
+	bool		moved;
+
+	if (!pub->running)
+		return;
+	do
+	{
+		moved = false;
+		for (int i = 0; i < pub->nflight && !moved; i++)
+			moved = advance_batch(pub, i);
+	} while (moved);
+}
+
+/* Sends the dead letters that were known when their rows were decoded. */
+static void
+ask_dead_letters(MoPublisher *pub, MoBatch *batch)
+{
+	for (int i = 0; i < batch->nevents; i++)
+		if (batch->events[i].dead)
+			ask_dead_letter(pub, batch, &batch->events[i]);
+}
+
+void
+mo_pipeline_submit(MoPublisher *pub)
+{
+	MoBatch    *batch = pub->open;
+
+	while (!mo_pipeline_has_room(pub))
+		mo_publisher_wait(pub, 1000);
+	batch->state = MO_BATCH_NEW;
+	ask_dead_letters(pub, batch);
+	pub->flight[pub->nflight++] = batch;
+
+	/* With at most two in flight one spare is always left. */
+	pub->open = pub->spare[1] != NULL ? pub->spare[1] : pub->spare[0];
+	if (pub->spare[1] != NULL)
+		pub->spare[1] = NULL;
+	else
+		pub->spare[0] = NULL;
+	mo_pipeline_advance(pub);
+}
