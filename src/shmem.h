@@ -95,6 +95,8 @@ typedef struct MoPublisherSlot
 	 */
 	int			restart_delay_ms;
 
+	int			fenced;			/* times in a row somebody else took the ids */
+
 	char		brokers[256];	/* what clients may connect to; the embedded
 								 * broker's address is known only at run time */
 

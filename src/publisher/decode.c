@@ -165,7 +165,9 @@ mo_decode_create_slot(const char *name)
 	DecodingContextFindStartpoint(ctx);
 	start = MyReplicationSlot->data.confirmed_flush;
 	FreeDecodingContext(ctx);
+	MO_FAULT_POINT("slot_create");
 	ReplicationSlotPersist();
+	MO_FAULT_POINT("slot_persist");
 	ReplicationSlotRelease();
 	return start;
 }

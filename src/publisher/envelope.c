@@ -265,6 +265,38 @@ mo_envelope_encode(MoBatch *batch, const MoRoute *route,
 	batch->bytes += event->record.key_length + event->record.value_length;
 }
 
+/* Text of the event's id in "out", or NULL when the row had none. */
+char *
+mo_envelope_event_id(const MoEvent *event, char *out)
+{
+	static const pg_uuid_t none;
+
+	if (memcmp(&event->event_id, &none, UUID_LEN) == 0)
+		return NULL;
+	format_uuid(out, &event->event_id);
+	return out;
+}
+
+/* The row's own headers as a JSON object, or NULL when it had none. */
+char *
+mo_envelope_extra_json(const MoEvent *event)
+{
+	StringInfoData buf;
+
+	if (event->nextra == 0)
+		return NULL;
+	initStringInfo(&buf);
+	for (int i = 0; i < event->nextra; i++)
+	{
+		appendStringInfoChar(&buf, i == 0 ? '{' : ',');
+		escape_json(&buf, event->extra[i].name);
+		appendStringInfoChar(&buf, ':');
+		escape_json(&buf, event->extra[i].value);
+	}
+	appendStringInfoChar(&buf, '}');
+	return buf.data;
+}
+
 /*
  * Adds the record that ends a split transaction whose last part has no event
  * left to say so.  It has no CloudEvents attributes: it is not an event.

@@ -74,8 +74,8 @@ ask_dead_letter(MoPublisher *pub, MoBatch *batch, MoEvent *event)
 
 	initStringInfo(&body);
 	mo_channel_put_dead_letter(&body, &letter);
-	MO_FAULT_POINT("dead_letter_ask");
 	mo_publisher_ask(pub, MO_ASK_DEAD_LETTER, &body);
+	MO_FAULT_POINT("dead_letter_ask");
 	batch->dead_sequence = ++pub->dead_asked;
 	pg_atomic_fetch_add_u64(&pub->slot->dead_letters, 1);
 	pfree(body.data);
@@ -210,7 +210,6 @@ send_marker(MoPublisher *pub, MoBatch *batch)
 
 	strlcpy(marker.incarnation, pub->incarnation, sizeof(marker.incarnation));
 	text = mo_marker_format(&marker);
-	MO_FAULT_POINT("batch_send_offsets");
 	mo_producer_start_send_marker(pub->producer, batch->lane,
 								  marker.position.txn.commit_lsn, text);
 	pfree(text);
@@ -288,11 +287,24 @@ judge_records(MoPublisher *pub, MoBatch *batch)
 static void
 aborted(MoPublisher *pub, MoBatch *batch)
 {
+	MO_FAULT_POINT("batch_abort");
 	pub->failures++;
 	pub->retry_at = retry_time(pub);
 	judge_records(pub, batch);
 	reset_records(batch);
 	batch->state = MO_BATCH_NEW;
+}
+
+/* Ends the process unless the marker in Kafka is this incarnation's. */
+static void
+check_ours(MoPublisher *pub, MoMarker *marker)
+{
+	if (pub->embedded)
+		return;
+	if (!mo_start_read_marker(pub, true, marker))
+		mo_start_fenced(pub, NULL);
+	if (strcmp(marker->incarnation, pub->incarnation) != 0)
+		mo_start_fenced(pub, marker);
 }
 
 /*
@@ -307,22 +319,13 @@ recover(MoPublisher *pub)
 	int			left = 0;
 
 	pub->running = false;
-	MO_FAULT_POINT("fenced_read_marker");
-	if (!pub->embedded)
-	{
-		if (!mo_start_read_marker(pub, true, &marker) ||
-			strcmp(marker.incarnation, pub->incarnation) != 0)
-			mo_start_fenced(pub, &marker);
-	}
+	check_ours(pub, &marker);
+	MO_FAULT_POINT("fenced_recover");
 	mo_producer_reset(pub->producer);
 	mo_start_fence(pub);
+	check_ours(pub, &marker);
 	if (!pub->embedded)
-	{
-		if (!mo_start_read_marker(pub, true, &marker) ||
-			strcmp(marker.incarnation, pub->incarnation) != 0)
-			mo_start_fenced(pub, &marker);
 		pub->committed = marker.position;
-	}
 
 	/* A commit whose answer was lost is found in the marker. */
 	for (int i = 0; i < pub->nflight; i++)
@@ -454,13 +457,17 @@ advance_batch(MoPublisher *pub, int index)
 			if (busy)
 				return false;
 			if (call_succeeded(pub, index))
+			{
+				MO_FAULT_POINT("batch_send_offsets");
 				batch->state = MO_BATCH_MARKED;
+			}
 			return true;
 		case MO_BATCH_MARKED:
 			if (index > 0 || mo_producer_undelivered(producer, batch->lane) > 0)
 				return false;
-			MO_FAULT_POINT("batch_commit_send");
+			MO_FAULT_POINT("batch_delivered");
 			mo_producer_start_commit(producer, batch->lane);
+			MO_FAULT_POINT("batch_commit_send");
 			batch->state = MO_BATCH_COMMITTING;
 			return true;
 		case MO_BATCH_COMMITTING:
@@ -470,19 +477,22 @@ advance_batch(MoPublisher *pub, int index)
 				committed(pub);
 			return true;
 		case MO_BATCH_FAILED:
-			if (busy || mo_producer_busy(producer, batch->lane))
+			if (busy)
 				return false;
 			mo_producer_start_abort(producer, batch->lane);
 			batch->state = MO_BATCH_ABORTING;
 			return true;
 		case MO_BATCH_ABORTING:
-			if (busy || mo_producer_undelivered(producer, batch->lane) > 0)
+			if (busy)
 				return false;
-			if (call_succeeded(pub, index))
-				aborted(pub, batch);
-			else if (pub->nflight > index && pub->flight[index] == batch &&
-					 batch->state == MO_BATCH_ABORTING)
+			if (mo_producer_result(producer, batch->lane)->status != MO_KAFKA_OK)
+			{
 				recover(pub);
+				return true;
+			}
+			if (mo_producer_undelivered(producer, batch->lane) > 0)
+				return false;
+			aborted(pub, batch);
 			return true;
 	}
 	return false;

@@ -83,6 +83,9 @@ typedef struct MoPublisher
 	MoPosition	resume;			/* M when the stream was taken over: skipped up
 								 * to here */
 	XLogRecPtr	start_lsn;		/* older transactions are not replayed */
+	XLogRecPtr	slot_start;		/* S at the start */
+	bool		marker_found;	/* step 1's reading */
+	MoPosition	marker_read;
 	bool		verified;		/* the transaction at M was seen and is M's */
 	bool		mismatch;		/* it was seen and is not */
 
@@ -111,6 +114,7 @@ typedef struct MoPublisher
 	MoProgress	progress;		/* P, durable here */
 	XLogRecPtr	progress_record;	/* end of its WAL record */
 	XLogRecPtr	progress_asked; /* 0 = none under way */
+	MoProgress	progress_next;	/* what was asked for */
 	XLogRecPtr	progress_mark;	/* position when last written or found idle */
 	TimestampTz progress_at;
 	TimestampTz heartbeat_at;	/* of the last Kafka transaction */
@@ -156,11 +160,24 @@ extern void mo_publisher_back_off(MoPublisher *pub, int delay,
 								  const char *why) pg_attribute_noreturn();
 
 /* start.c */
-extern void mo_start_begin(MoPublisher *pub);
+
+/* Everything up to owning the stream, or up to decoding the marker. */
+extern void mo_start(MoPublisher *pub);
+
+/* Steps 3 and 4: fence, look again, claim.  Sets mode and "running". */
 extern void mo_start_own(MoPublisher *pub);
+
+/* init_transactions on both ids. */
+extern void mo_start_fence(MoPublisher *pub);
+
+/* A new incarnation, claimed with the position "committed". */
 extern void mo_start_claim(MoPublisher *pub);
+
+/* False when there is none. */
 extern bool mo_start_read_marker(MoPublisher *pub, bool committed,
 								 MoMarker *marker);
+
+/* Step 5 when the marker (NULL: none) is not ours. */
 extern void mo_start_fenced(MoPublisher *pub, const MoMarker *marker) pg_attribute_noreturn();
 
 /* routes.c */
@@ -182,6 +199,10 @@ extern void mo_envelope_encode(MoBatch *batch, const MoRoute *route,
 extern void mo_envelope_close(MoBatch *batch, const MoRoute *route,
 							  const MoTransaction *txn, int64 ordinal,
 							  int32 part);
+
+/* For dead letters: text of the event's id (NULL if none), its own headers. */
+extern char *mo_envelope_event_id(const MoEvent *event, char *out);
+extern char *mo_envelope_extra_json(const MoEvent *event);
 extern int	mo_envelope_headers(const MoEvent *event, MoHeaderSpace *space,
 								MoHeader *headers);
 
