@@ -130,7 +130,7 @@ typedef struct MoPublisher
 } MoPublisher;
 
 /* publisher.c */
-extern PGDLLEXPORT void mesh_outbox_publisher_main(Datum slot_index) pg_attribute_noreturn();
+extern PGDLLEXPORT void mesh_outbox_publisher_main(Datum slot_index);
 
 /*
  * Serves everything that has arrived, then waits for more, at most "timeout"

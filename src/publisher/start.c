@@ -162,7 +162,7 @@ mo_start_read_marker(MoPublisher *pub, bool committed, MoMarker *marker)
 	result = mo_publisher_await(pub, MO_LANE_CONTROL);
 	if (result->status != MO_KAFKA_OK)
 		ereport(ERROR,
-				(errcode(ERRCODE_CONNECTION_FAILURE),
+				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
 				 errmsg("could not read the marker of publisher \"%s\" from Kafka",
 						pub->hello.name),
 				 errdetail("%s.", result->message)));
@@ -402,7 +402,7 @@ mo_start_fence(MoPublisher *pub)
 		result = mo_publisher_await(pub, lane);
 		if (result->status != MO_KAFKA_OK)
 			ereport(ERROR,
-					(errcode(ERRCODE_CONNECTION_FAILURE),
+					(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
 					 errmsg("could not take over the transactional ids of publisher \"%s\"",
 							pub->hello.name),
 					 errdetail("%s.", result->message)));
@@ -449,7 +449,7 @@ try_claim(MoPublisher *pub, const char *text)
 
 	if (!mo_producer_begin(pub->producer, 0, &error))
 		ereport(ERROR,
-				(errcode(ERRCODE_CONNECTION_FAILURE),
+				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
 				 errmsg("could not begin a Kafka transaction: %s", error.message)));
 	mo_producer_start_send_marker(pub->producer, 0,
 								  pub->committed.txn.commit_lsn, text);
@@ -479,7 +479,7 @@ try_claim(MoPublisher *pub, const char *text)
 		mo_start_fenced(pub, found ? &marker : NULL);
 	}
 	ereport(ERROR,
-			(errcode(ERRCODE_CONNECTION_FAILURE),
+			(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
 			 errmsg("could not claim the stream of publisher \"%s\"",
 					pub->hello.name),
 			 errdetail("%s.", result->message)));
