@@ -350,11 +350,17 @@ sleep_time(MoPublisher *pub)
 static void
 stream(MoPublisher *pub)
 {
+	MemoryContext turn = AllocSetContextCreate(CurrentMemoryContext,
+											   "mesh_outbox turn",
+											   ALLOCSET_DEFAULT_SIZES);
+
 	for (;;)
 	{
 		bool		paused = pub->slot->pause_requested;
 		bool		more = false;
 
+		MemoryContextSwitchTo(turn);
+		MemoryContextReset(turn);
 		mo_publisher_wait(pub, 0);
 		if (paused && is_idle(pub))
 			mo_publisher_set_state(pub, MO_STATE_PAUSED, NULL, NULL);
