@@ -1,0 +1,442 @@
+/*-------------------------------------------------------------------------
+ *
+ * producer_admin.c
+ *	  The calls of the control lane: reading the marker, making sure that a
+ *	  topic exists, end offsets.
+ *
+ * Runs in the control lane's thread, started by producer.c; the rules of
+ * producer_lane.c hold: nothing of PostgreSQL is called.
+ *
+ * The control lane's handle is a plain producer that produces nothing.  The
+ * marker is read with the admin request for a group's offsets and not with a
+ * consumer: one handle serves both isolation levels ("stable" offsets are
+ * what read-committed means for them), and no consumer ever appears in the
+ * marker's group, which must stay without members.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "publisher/producer_internal.h"
+
+/* The most an admin request may take on its own, in ms. */
+#define ADMIN_TIMEOUT		3000
+
+/* How often a waiting admin request looks whether the lane is to end. */
+#define ADMIN_POLL			100
+
+typedef struct AdminRequest
+{
+	rd_kafka_AdminOptions_t *options;
+	rd_kafka_queue_t *queue;	/* where the answer comes */
+} AdminRequest;
+
+/* ----------------------------------------------------------------
+ * Requests and their errors
+ * ----------------------------------------------------------------
+ */
+
+static void
+request_open(AdminRequest *request, rd_kafka_t *rk, rd_kafka_admin_op_t op)
+{
+	char		ignored[128];
+
+	request->queue = rd_kafka_queue_new(rk);
+	request->options = rd_kafka_AdminOptions_new(rk, op);
+	(void) rd_kafka_AdminOptions_set_request_timeout(request->options,
+													 ADMIN_TIMEOUT,
+													 ignored, sizeof(ignored));
+}
+
+static void
+request_close(AdminRequest *request)
+{
+	rd_kafka_AdminOptions_destroy(request->options);
+	rd_kafka_queue_destroy(request->queue);
+}
+
+/*
+ * The answer, or NULL if the lane is to end.  A request that is given up is
+ * ended by the library when the handle is destroyed.
+ */
+static rd_kafka_event_t *
+request_wait(MoLane *lane, AdminRequest *request)
+{
+	rd_kafka_event_t *event = NULL;
+
+	while (event == NULL && !mo_lane_stopping(lane))
+		event = rd_kafka_queue_poll(request->queue, ADMIN_POLL);
+	return event;
+}
+
+/*
+ * What goes away by itself.  An error that is neither here nor among the
+ * refused ones is repeated too: in the control lane nothing is at stake but
+ * time, and mo_producer_trouble() shows it.
+ */
+static bool
+code_permanent(rd_kafka_resp_err_t code)
+{
+	return mo_lane_code_refused(code) ||
+		code == RD_KAFKA_RESP_ERR_INVALID_REQUEST ||
+		code == RD_KAFKA_RESP_ERR__INVALID_ARG ||
+		code == RD_KAFKA_RESP_ERR__FATAL;
+}
+
+/* Ends the call, or says that it is to be tried again. */
+static bool
+fail_or_retry(MoLane *lane, rd_kafka_resp_err_t code, const char *reason)
+{
+	if (reason == NULL || reason[0] == '\0')
+		reason = rd_kafka_err2str(code);
+	if (code_permanent(code))
+	{
+		mo_lane_fail(lane, MO_KAFKA_REFUSED, code, reason);
+		return false;
+	}
+	return mo_lane_retry(lane, reason, true);
+}
+
+/* Is the cluster there?  Asks for the metadata of what the handle knows. */
+bool
+mo_admin_probe(rd_kafka_t *rk)
+{
+	const struct rd_kafka_metadata *metadata;
+
+	if (rd_kafka_metadata(rk, 0, NULL, &metadata, MO_CALL_TIMEOUT) !=
+		RD_KAFKA_RESP_ERR_NO_ERROR)
+		return false;
+	rd_kafka_metadata_destroy(metadata);
+	return true;
+}
+
+/* ----------------------------------------------------------------
+ * The marker
+ * ----------------------------------------------------------------
+ */
+
+static void
+take_marker(MoLane *lane, const rd_kafka_topic_partition_t *position)
+{
+	lane->marker_found = position->offset >= 0;
+	lane->marker_lsn = 0;
+	lane->marker_metadata[0] = '\0';
+	if (!lane->marker_found)
+		return;
+
+	lane->marker_lsn = (XLogRecPtr) position->offset;
+	if (position->metadata)
+	{
+		size_t		length = Min(position->metadata_size, MO_METADATA_MAX);
+
+		memcpy(lane->marker_metadata, position->metadata, length);
+		lane->marker_metadata[length] = '\0';
+	}
+}
+
+/*
+ * The error of an answer: of the request, of the group, or of the partition.
+ * A group or topic that nobody has written to yet is no error.
+ */
+static rd_kafka_resp_err_t
+take_group(MoLane *lane, rd_kafka_event_t *event)
+{
+	const rd_kafka_ListConsumerGroupOffsets_result_t *result;
+	const rd_kafka_group_result_t **groups;
+	const rd_kafka_topic_partition_list_t *positions;
+	rd_kafka_resp_err_t code = rd_kafka_event_error(event);
+	size_t		count = 0;
+
+	if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+	{
+		result = rd_kafka_event_ListConsumerGroupOffsets_result(event);
+		groups = rd_kafka_ListConsumerGroupOffsets_result_groups(result, &count);
+		if (count == 1)
+		{
+			code = rd_kafka_error_code(rd_kafka_group_result_error(groups[0]));
+			positions = rd_kafka_group_result_partitions(groups[0]);
+			if (code == RD_KAFKA_RESP_ERR_NO_ERROR && positions &&
+				positions->cnt == 1)
+			{
+				code = positions->elems[0].err;
+				if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+				{
+					take_marker(lane, &positions->elems[0]);
+					return code;
+				}
+			}
+		}
+	}
+
+	if (code == RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND ||
+		code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+		code = RD_KAFKA_RESP_ERR_NO_ERROR;
+	return code;
+}
+
+static rd_kafka_event_t *
+request_marker(MoLane *lane)
+{
+	AdminRequest request;
+	rd_kafka_topic_partition_list_t *position;
+	rd_kafka_ListConsumerGroupOffsets_t *group;
+	rd_kafka_event_t *event;
+
+	position = rd_kafka_topic_partition_list_new(1);
+	rd_kafka_topic_partition_list_add(position, lane->marker_topic, 0);
+	group = rd_kafka_ListConsumerGroupOffsets_new(lane->group, position);
+	rd_kafka_topic_partition_list_destroy(position);
+
+	request_open(&request, lane->rk, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
+	rd_kafka_error_destroy(
+		rd_kafka_AdminOptions_set_require_stable_offsets(request.options,
+														 lane->marker_committed));
+	rd_kafka_ListConsumerGroupOffsets(lane->rk, &group, 1, request.options,
+									  request.queue);
+	event = request_wait(lane, &request);
+
+	request_close(&request);
+	rd_kafka_ListConsumerGroupOffsets_destroy(group);
+	return event;
+}
+
+/*
+ * Reads the marker.  With somebody's transaction open on it, a committed read
+ * is answered with UNSTABLE_OFFSET_COMMIT and repeated until that transaction
+ * has ended; fence its owner first.
+ */
+void
+mo_admin_call_read_marker(MoLane *lane)
+{
+	rd_kafka_event_t *event;
+
+	lane->marker_found = false;
+	if (lane->embedded)
+	{
+		lane->marker_found = mo_embedded_fetch_marker(lane->embedded,
+													  &lane->marker_lsn,
+													  lane->marker_metadata);
+		mo_lane_succeed(lane);
+		return;
+	}
+	for (;;)
+	{
+		rd_kafka_resp_err_t code;
+		bool		again;
+
+		event = request_marker(lane);
+		if (event == NULL)
+		{
+			(void) mo_lane_retry(lane, "", false);	/* sets the result */
+			return;
+		}
+		code = take_group(lane, event);
+		again = code != RD_KAFKA_RESP_ERR_NO_ERROR &&
+			fail_or_retry(lane, code, rd_kafka_event_error_string(event));
+		rd_kafka_event_destroy(event);
+		if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+			mo_lane_succeed(lane);
+		if (!again)
+			return;
+	}
+}
+
+/* ----------------------------------------------------------------
+ * Topics
+ * ----------------------------------------------------------------
+ */
+
+/*
+ * How many partitions the topic has; 0 and UNKNOWN_TOPIC_OR_PART if it does
+ * not exist.  A topic whose partitions have no leader yet was created a moment
+ * ago or is half down: LEADER_NOT_AVAILABLE.
+ */
+static rd_kafka_resp_err_t
+count_partitions(MoLane *lane, int *partitions)
+{
+	const struct rd_kafka_metadata *metadata;
+	rd_kafka_topic_t *rkt = rd_kafka_topic_new(lane->rk, lane->topic, NULL);
+	rd_kafka_resp_err_t code;
+
+	*partitions = 0;
+	if (rkt == NULL)
+		return rd_kafka_last_error();
+	code = rd_kafka_metadata(lane->rk, 0, rkt, &metadata, MO_CALL_TIMEOUT);
+	rd_kafka_topic_destroy(rkt);
+	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return code;
+
+	if (metadata->topic_cnt != 1)
+		code = RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+	else
+	{
+		code = metadata->topics[0].err;
+		*partitions = metadata->topics[0].partition_cnt;
+		for (int i = 0; i < *partitions && code == RD_KAFKA_RESP_ERR_NO_ERROR; i++)
+		{
+			if (metadata->topics[0].partitions[i].leader < 0)
+				code = RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+		}
+		if (code == RD_KAFKA_RESP_ERR_NO_ERROR && *partitions == 0)
+			code = RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+	}
+	rd_kafka_metadata_destroy(metadata);
+	return code;
+}
+
+/*
+ * Asks for the topic to be created.  NULL reason: no own words for the error.
+ * That somebody else was faster is no error; the metadata will tell what they
+ * made of it.
+ */
+static rd_kafka_resp_err_t
+create_topic(MoLane *lane, char *reason, size_t size)
+{
+	AdminRequest request;
+	rd_kafka_event_t *event;
+	rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__DESTROY;
+
+	if (lane->embedded)
+		return mo_embedded_create_topic(lane->embedded, lane->topic,
+										lane->partitions_wanted);
+
+	request_open(&request, lane->rk, RD_KAFKA_ADMIN_OP_CREATETOPICS);
+	rd_kafka_CreateTopics(lane->rk, &lane->new_topic, 1, request.options,
+						  request.queue);
+	event = request_wait(lane, &request);
+	if (event)
+	{
+		const char *words = rd_kafka_event_error_string(event);
+
+		code = rd_kafka_event_error(event);
+		if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+		{
+			const rd_kafka_topic_result_t **topics;
+			size_t		count;
+
+			topics = rd_kafka_CreateTopics_result_topics(
+				rd_kafka_event_CreateTopics_result(event), &count);
+			if (count == 1)
+			{
+				code = rd_kafka_topic_result_error(topics[0]);
+				words = rd_kafka_topic_result_error_string(topics[0]);
+			}
+		}
+		strlcpy(reason, words ? words : "", size);
+		rd_kafka_event_destroy(event);
+	}
+	request_close(&request);
+
+	return code == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS ?
+		RD_KAFKA_RESP_ERR_NO_ERROR : code;
+}
+
+/*
+ * The topic's id tells a topic that was deleted and made again from the one
+ * it replaces.  Only newer libraries can ask for it, and a broker may refuse;
+ * then it stays empty.
+ */
+static void
+find_topic_id(MoLane *lane)
+{
+	lane->topic_id[0] = '\0';
+#if RD_KAFKA_VERSION >= 0x020300ff
+	if (!lane->embedded)
+	{
+		AdminRequest request;
+		rd_kafka_TopicCollection_t *names;
+		const char *name = lane->topic;
+		rd_kafka_event_t *event;
+
+		names = rd_kafka_TopicCollection_of_topic_names(&name, 1);
+		request_open(&request, lane->rk, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
+		rd_kafka_DescribeTopics(lane->rk, names, request.options,
+								request.queue);
+		event = request_wait(lane, &request);
+		if (event && !rd_kafka_event_error(event))
+		{
+			const rd_kafka_TopicDescription_t **topics;
+			size_t		count;
+
+			topics = rd_kafka_DescribeTopics_result_topics(
+				rd_kafka_event_DescribeTopics_result(event), &count);
+			if (count == 1 && rd_kafka_TopicDescription_topic_id(topics[0]))
+				strlcpy(lane->topic_id,
+						rd_kafka_Uuid_base64str(rd_kafka_TopicDescription_topic_id(topics[0])),
+						sizeof(lane->topic_id));
+		}
+		if (event)
+			rd_kafka_event_destroy(event);
+		request_close(&request);
+		rd_kafka_TopicCollection_destroy(names);
+	}
+#endif
+}
+
+/*
+ * Looks first and creates only what is missing, so that a publisher without
+ * the right to create topics works on topics that an operator made.
+ */
+void
+mo_admin_call_ensure_topic(MoLane *lane)
+{
+	for (;;)
+	{
+		char		reason[200] = "";
+		rd_kafka_resp_err_t code = count_partitions(lane, &lane->partitions);
+
+		if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+			break;
+		if (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+			code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC)
+		{
+			code = create_topic(lane, reason, sizeof(reason));
+			if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+				code = RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+		}
+		if (!fail_or_retry(lane, code, reason))
+			return;
+	}
+	find_topic_id(lane);
+	mo_lane_succeed(lane);
+}
+
+/* ----------------------------------------------------------------
+ * End offsets
+ * ----------------------------------------------------------------
+ */
+
+/*
+ * A producer's handle asks with the default isolation level, which is
+ * read-committed: the answer is the last stable offset.
+ */
+void
+mo_admin_call_end_offset(MoLane *lane)
+{
+	lane->end_offset = -1;
+	for (;;)
+	{
+		int64_t		low;
+		int64_t		high;
+		rd_kafka_resp_err_t code;
+
+		code = rd_kafka_query_watermark_offsets(lane->rk, lane->topic,
+												lane->partition, &low, &high,
+												MO_CALL_TIMEOUT);
+		if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+		{
+			lane->end_offset = high;
+			mo_lane_succeed(lane);
+			return;
+		}
+		if (code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
+			code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION ||
+			code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+		{
+			mo_lane_fail(lane, MO_KAFKA_REFUSED, code, rd_kafka_err2str(code));
+			return;
+		}
+		if (!fail_or_retry(lane, code, NULL))
+			return;
+	}
+}

@@ -1,0 +1,165 @@
+/*-------------------------------------------------------------------------
+ *
+ * producer_internal.h
+ *	  What the producer*.c files share; nobody else includes it.
+ *
+ * Two worlds meet here.  producer.c and producer_config.c run in the
+ * process's main thread and may use PostgreSQL.  producer_lane.c and
+ * producer_admin.c run in the lanes' threads and must not: no palloc, no
+ * ereport, no elog, no interrupt, no global of the server.  What both touch
+ * is in MoLane and guarded by its lock.
+ *
+ * There are three lanes, each a thread with a librdkafka handle of its own:
+ * 0 and 1 carry a transactional id each, the control lane a plain producer
+ * handle for metadata and admin requests.  A lane runs one call at a time.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef MO_PRODUCER_INTERNAL_H
+#define MO_PRODUCER_INTERNAL_H
+
+#include <pthread.h>
+#include <librdkafka/rdkafka.h>
+
+#include "publisher/producer.h"
+
+#if RD_KAFKA_VERSION < 0x020002ff
+#error "mesh_outbox needs librdkafka 2.0.2 or newer"
+#endif
+
+#define MO_LANES			3
+#define MO_TRANSACTIONAL_LANES	2
+
+/*
+ * How long one librdkafka call may block a lane, in ms.  It bounds
+ * mo_producer_destroy(), which cannot interrupt such a call.
+ */
+#define MO_CALL_TIMEOUT		300
+
+/* A pause before an attempt that failed at once is repeated, in ms. */
+#define MO_RETRY_PAUSE		100
+
+/* Kafka's own limits: a topic's name, a committed offset's metadata. */
+#define MO_TOPIC_NAME_MAX	249
+#define MO_METADATA_MAX		4096
+
+typedef struct MoLane MoLane;
+typedef struct MoEmbedded MoEmbedded;
+
+/* A call, as the lane's thread runs it; it fills lane->result. */
+typedef void (*MoCall) (MoLane *lane);
+
+struct MoLane
+{
+	/* Set before the thread starts, constant while it lives. */
+	int			number;
+	int			wake_fd;		/* write end of the producer's pipe */
+	rd_kafka_t *rk;				/* destroyed by the thread when it ends */
+	const char *group;
+	const char *marker_topic;
+	MoEmbedded *embedded;		/* NULL: a real cluster */
+
+	pthread_t	thread;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+
+	/* Guarded by lock. */
+	bool		stop;			/* main → thread: end soon */
+	bool		ended;			/* thread → main: the handle is destroyed */
+	MoCall		call;			/* the call that waits or runs, or NULL */
+	bool		probe;			/* ask now and then whether the cluster is
+								 * back (control lane only) */
+	TimestampTz last_success;	/* of a call or a probe */
+	TimestampTz trouble_since;	/* start of the call that gets no answer, 0 */
+	char		trouble[256];
+
+	/*
+	 * Arguments and results of the call.  The main thread touches them only
+	 * while no call waits or runs, the lane's thread only while one does;
+	 * the lock's hand-over orders the two.
+	 */
+	const char *call_name;
+	MoKafkaError result;
+
+	XLogRecPtr	marker_lsn;		/* send_marker in, read_marker out */
+	char		marker_metadata[MO_METADATA_MAX + 1];
+	bool		marker_sent;		/* it is in the open transaction */
+	bool		marker_found;
+	bool		marker_committed;	/* isolation of the read */
+
+	char		topic[MO_TOPIC_NAME_MAX + 1];
+	int			partition;
+	rd_kafka_NewTopic_t *new_topic;
+	int			partitions_wanted;
+	int			partitions;
+	char		topic_id[64];
+	int64		end_offset;
+};
+
+struct MoTopic
+{
+	MoTopic    *next;
+	rd_kafka_topic_t *rkt[MO_TRANSACTIONAL_LANES];
+	char		name[FLEXIBLE_ARRAY_MEMBER];
+};
+
+/* producer_config.c: main thread.  The configurations belong to the caller. */
+extern rd_kafka_conf_t *mo_producer_conf(const MoProducerConfig *config);
+extern void mo_producer_set_bootstrap(rd_kafka_conf_t *conf,
+									  const char *bootstrap);
+extern rd_kafka_conf_t *mo_producer_transactional_conf(const rd_kafka_conf_t *base,
+													   const char *prefix,
+													   int lane);
+extern bool mo_producer_is_embedded(const char *brokers);
+extern void mo_producer_topic_settings(rd_kafka_NewTopic_t *new_topic,
+									   const char *config);
+
+/* producer_lane.c: any thread. */
+extern bool mo_lane_start(MoLane *lane);
+extern void mo_lane_stop(MoLane *lane);
+extern bool mo_lane_join(MoLane *lane, int timeout_ms);
+extern bool mo_lane_stopping(MoLane *lane);
+extern void mo_lane_submit(MoLane *lane, MoCall call, const char *name);
+extern bool mo_lane_busy(MoLane *lane);
+extern void mo_lane_probe(MoLane *lane);
+extern TimestampTz mo_lane_now(void);
+
+/* producer_lane.c: the lane's thread, inside a call. */
+extern bool mo_lane_retry(MoLane *lane, const char *reason, bool pause);
+extern void mo_lane_succeed(MoLane *lane);
+extern void mo_lane_fail(MoLane *lane, MoKafkaStatus status,
+						 rd_kafka_resp_err_t code, const char *reason);
+extern MoKafkaStatus mo_lane_handle_status(rd_kafka_t *rk,
+										   rd_kafka_resp_err_t *code,
+										   char *reason, size_t size);
+extern MoKafkaStatus mo_lane_judge(rd_kafka_t *rk,
+								   const rd_kafka_error_t *error,
+								   rd_kafka_resp_err_t *code,
+								   char *reason, size_t size);
+extern bool mo_lane_code_refused(rd_kafka_resp_err_t code);
+
+/* producer_lane.c, producer_admin.c: the calls. */
+extern void mo_lane_call_init(MoLane *lane);
+extern void mo_lane_call_send_marker(MoLane *lane);
+extern void mo_lane_call_commit(MoLane *lane);
+extern void mo_lane_call_abort(MoLane *lane);
+extern void mo_admin_call_read_marker(MoLane *lane);
+extern void mo_admin_call_ensure_topic(MoLane *lane);
+extern void mo_admin_call_end_offset(MoLane *lane);
+extern bool mo_admin_probe(rd_kafka_t *rk);
+
+/* producer_embedded.c: any thread. */
+extern MoEmbedded *mo_embedded_start(rd_kafka_conf_t *conf, char *reason,
+									 size_t size);
+extern void mo_embedded_stop(MoEmbedded *embedded);
+extern rd_kafka_t *mo_embedded_handle(MoEmbedded *embedded);
+extern const char *mo_embedded_bootstrap(MoEmbedded *embedded);
+extern rd_kafka_resp_err_t mo_embedded_create_topic(MoEmbedded *embedded,
+													const char *topic,
+													int partitions);
+extern void mo_embedded_store_marker(MoEmbedded *embedded, XLogRecPtr lsn,
+									 const char *metadata);
+extern bool mo_embedded_fetch_marker(MoEmbedded *embedded, XLogRecPtr *lsn,
+									 char *metadata);
+
+#endif							/* MO_PRODUCER_INTERNAL_H */
