@@ -65,4 +65,13 @@ extern PGDLLEXPORT void _PG_output_plugin_init(struct OutputPluginCallbacks *cb)
 	 XLogRecPtrIsInvalid((slot)->data.restart_lsn))
 #endif
 
+/* 16: one function for all kinds of objects (afbfc02983f). */
+#if PG_VERSION_NUM < 160000
+#define mo_database_ownercheck(database, role) \
+	pg_database_ownercheck(database, role)
+#else
+#define mo_database_ownercheck(database, role) \
+	object_ownercheck(DatabaseRelationId, database, role)
+#endif
+
 #endif							/* MO_COMPAT_H */

@@ -43,6 +43,7 @@ typedef bool (*Condition) (const MoPublisherSlot *slot, XLogRecPtr lsn);
 PG_FUNCTION_INFO_V1(mesh_outbox_publisher_slots);
 PG_FUNCTION_INFO_V1(mesh_outbox_is_preloaded);
 PG_FUNCTION_INFO_V1(mesh_outbox_publisher_changed);
+PG_FUNCTION_INFO_V1(mesh_outbox_note_publisher_change);
 PG_FUNCTION_INFO_V1(mesh_outbox_wait_published);
 PG_FUNCTION_INFO_V1(mesh_outbox_wait_ready);
 
@@ -156,6 +157,14 @@ mesh_outbox_publisher_changed(PG_FUNCTION_ARGS)
 {
 	mo_hooks_scan_at_commit();
 	PG_RETURN_VOID();
+}
+
+/* Trigger on mesh_outbox.publisher, once per statement. */
+Datum
+mesh_outbox_note_publisher_change(PG_FUNCTION_ARGS)
+{
+	mo_hooks_scan_at_commit();
+	PG_RETURN_POINTER(NULL);
 }
 
 static void

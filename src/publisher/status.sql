@@ -82,6 +82,19 @@ COMMENT ON FUNCTION mesh_outbox.publisher_changed() IS
     'when this transaction commits, the launcher looks at this database''s publishers again';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.publisher_changed() FROM PUBLIC;
 
+-- A dump that is restored changes the table without these functions.
+CREATE FUNCTION mesh_outbox.note_publisher_change() RETURNS trigger
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'mesh_outbox_note_publisher_change';
+COMMENT ON FUNCTION mesh_outbox.note_publisher_change() IS
+    'trigger function: does what publisher_changed() does';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.note_publisher_change() FROM PUBLIC;
+
+CREATE TRIGGER mesh_outbox_note_change
+    AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON mesh_outbox.publisher
+    FOR EACH STATEMENT EXECUTE FUNCTION mesh_outbox.note_publisher_change();
+ALTER TABLE mesh_outbox.publisher ENABLE ALWAYS TRIGGER mesh_outbox_note_change;
+
 CREATE FUNCTION mesh_outbox.wait_published(
     lsn pg_lsn DEFAULT NULL, timeout interval DEFAULT '30 s', publisher text DEFAULT NULL)
 RETURNS boolean
