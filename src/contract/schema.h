@@ -23,6 +23,7 @@ typedef struct MoSchemaOptions
 	bool		contract;		/* apply the stricter rules of a contract */
 	bool		closed;			/* reading P: undeclared properties refused */
 	bool		immutable;		/* references into the catalog are an error */
+	bool		assert_content; /* contentEncoding and its kin refuse */
 } MoSchemaOptions;
 
 /* One way in which an instance breaks a schema. */
@@ -56,5 +57,13 @@ extern bool mo_schema_is_valid(const MoSchema *schema, Jsonb *instance);
  */
 extern List *mo_schema_violations(const MoSchema *schema, Jsonb *instance,
 								  int limit);
+
+/*
+ * Finds a schema that is not part of the one being compiled, by absolute URI
+ * (a registered schema, "term:customer_id"); NULL if there is none.  Set by
+ * the catalog side.  Called in the memory context of the program.
+ */
+typedef Jsonb *(*MoSchemaLoader) (const char *uri);
+extern MoSchemaLoader mo_schema_load_hook;
 
 #endif							/* MO_SCHEMA_H */
