@@ -1,0 +1,109 @@
+# Publishers come and go: created, paused, altered, dropped, with the workers
+# and slots that belong to them.
+
+use strict;
+use warnings FATAL => 'all';
+
+use MeshOutbox::Test;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time);
+
+my $node = new_node('main');
+
+sub workers
+{
+	return $node->safe_psql('postgres', q(SELECT count(*) FROM pg_stat_activity
+		WHERE backend_type ~ 'mesh_outbox (publisher|scribe)'));
+}
+
+note 'no publisher, no workers';
+is(workers(), '0', 'none');
+create_publisher($node, 'embedded');
+is(workers(), '2', 'a publisher has two processes');
+simple_outbox($node);
+my $brokers = status($node)->{brokers};
+
+note 'paused';
+$node->safe_psql('postgres', q(SELECT mesh_outbox.pause_publisher('main', reason => 'a reason')));
+ok(wait_state($node, 'paused'), 'state paused');
+is(status($node)->{pause_reason}, 'a reason', 'and why');
+emit($node, paused => 1);
+is($node->safe_psql('postgres', q(SELECT mesh_outbox.wait_published(timeout => '300 ms'))), 'f',
+	'wait_published tells that it was in vain');
+is(scalar(grep { $_ eq 'paused' } eval { values_of(consume($brokers, 'sales.orders')) }), 0, 'nothing comes out');
+$node->safe_psql('postgres', q(SELECT mesh_outbox.resume_publisher('main')));
+ok(wait_published($node), 'resumed');
+is_deeply([ values_of(consume($brokers, 'sales.orders')) ], ['paused'], 'it comes out');
+
+note 'a pause that is rolled back';
+$node->safe_psql('postgres', q(BEGIN; SELECT mesh_outbox.pause_publisher('main', reason => 'x'); ROLLBACK));
+emit($node, 'not-paused' => 1);
+ok(wait_published($node), 'changes nothing');
+
+note 'woken by the commit, not by a clock';
+my $slowest = 0;
+foreach (1 .. 20)
+{
+	emit($node, "w$_" => 1);
+	my $from = time;
+	wait_published($node);
+	my $took = time - $from;
+	$slowest = $took if $took > $slowest;
+}
+cmp_ok($slowest, '<', 0.9, sprintf('slowest of 20: %.0f ms, psql included', $slowest * 1000));
+
+note 'options are checked';
+sql_fails($node, q(SELECT mesh_outbox.create_publisher('p', brokers => 'x:1', options => '{"no.such.property": "1"}')),
+	qr/no\.such\.property/, 'unknown property');
+sql_fails($node, qq(SELECT mesh_outbox.create_publisher('p', brokers => 'x:1', options => '{"$_": "1"}')),
+	qr/\Q$_\E/, "property $_ is not ours to give away")
+  foreach qw(transactional.id enable.idempotence acks);
+sql_fails($node, q(SELECT mesh_outbox.create_publisher('p', brokers => 'x:1', options => '{"sasl.password": "secret"}')),
+	qr/file/, 'a secret in clear');
+unlike(slurp_file($node->logfile), qr/sasl\.password.*(?<!": ")secret(?!")/, 'the library logs no secret');
+
+note 'altered';
+my $pid = worker_pid($node, 'publisher');
+$node->safe_psql('postgres', q(SELECT mesh_outbox.alter_publisher('main', options => '{"linger.ms": "1"}')));
+ok(until_true('another process', sub { my $now = worker_pid($node, 'publisher'); $now && $now != $pid }),
+	'starts again with the new options');
+
+note 'dropped';
+sql_fails($node, q(SELECT mesh_outbox.drop_publisher('main')), qr/has outboxes.*sales\.outbox/s, 'refused while it has outboxes');
+$node->safe_psql('postgres', q(
+	SELECT mesh_outbox.set_outbox_publisher('sales.outbox', NULL);
+	SELECT mesh_outbox.drop_publisher('main')));
+ok(until_true('no workers', sub { workers() eq '0' }), 'its workers leave');
+ok(until_true('no slot', sub {
+	$node->safe_psql('postgres', 'SELECT count(*) FROM pg_replication_slots') eq '0' }), 'its slot goes');
+emit($node, 'no-publisher' => 1);
+pass('the outbox goes on accepting events');
+
+note 'the launcher comes back';
+create_publisher($node, 'embedded', name => 'other');
+$node->safe_psql('postgres', q(SELECT mesh_outbox.set_outbox_publisher('sales.outbox', 'other')));
+my $launcher = $node->safe_psql('postgres', q(SELECT pid FROM pg_stat_activity WHERE backend_type = 'mesh_outbox launcher'));
+like($launcher, qr/^\d+$/, 'there is one launcher');
+$node->safe_psql('postgres', "SELECT pg_terminate_backend($launcher)");
+ok(until_true('another launcher', sub {
+	my $now = $node->safe_psql('postgres', q(SELECT pid FROM pg_stat_activity WHERE backend_type = 'mesh_outbox launcher'));
+	return $now ne '' && $now ne $launcher; }), 'another one comes');
+emit($node, 'after-launcher' => 1);
+ok(wait_published($node), 'events flow');
+
+note 'reload while events flow';
+foreach (1 .. 10)
+{
+	$node->reload;
+	emit($node, "r$_" => 1);
+}
+ok(wait_published($node), 'events flow');
+
+note 'shutdown';
+my $from = time;
+$node->stop('fast');
+cmp_ok(time - $from, '<=', 2, sprintf('pg_ctl stop -m fast took %.1f s', time - $from));
+unlike(slurp_file($node->logfile), qr/terminated by signal|PANIC|TRAP|Assert/, 'nothing crashed');
+
+done_testing();
