@@ -35,11 +35,11 @@ xargs -d '\n' cp -up --parents -t "$tree" < "$wanted"
 
 log=$MO_BUILD/log/build-$MO_PG-$variant.log
 mkdir -p "$MO_BUILD/log"
-if ! make -C "$tree" -j"$(nproc)" PG_CONFIG="$pg_config" \
+if ! make -s -C "$tree" -j"$(nproc)" PG_CONFIG="$pg_config" \
 	MO_CPPFLAGS="$flags" MO_CFLAGS="${MO_CFLAGS:-}" all > "$log" 2>&1 ||
-	! make -C "$tree" PG_CONFIG="$pg_config" MO_CPPFLAGS="$flags" \
+	! make -s -C "$tree" PG_CONFIG="$pg_config" MO_CPPFLAGS="$flags" \
 		MO_CFLAGS="${MO_CFLAGS:-}" install >> "$log" 2>&1; then
-	tail -30 "$log" >&2
+	grep -E "error|warning|\*\*\*|undefined" "$log" >&2 || tail -30 "$log" >&2
 	exit 1
 fi
 chmod -R go+rX "$prefix/lib" "$prefix/share"

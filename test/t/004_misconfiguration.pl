@@ -53,18 +53,18 @@ note 'no slot free';
 $log = -s $node->logfile;
 $node->append_conf('postgresql.conf', "wal_level = logical\nmax_replication_slots = 1\n");
 $node->restart;
-$node->safe_psql('postgres', q(SELECT pg_create_physical_replication_slot('taken'))) eq '' or 1;
+ok(wait_state($node, 'streaming'), 'the first publisher takes the only slot');
 $node->safe_psql('postgres', q(SELECT mesh_outbox.create_publisher('second', brokers => 'embedded')));
-ok(until_true('somebody without a slot', sub {
-	grep { (status($node, $_)->{state} // '') eq 'misconfigured' } qw(main second) }), 'one publisher has no slot');
-my ($loser) = grep { (status($node, $_)->{state} // '') eq 'misconfigured' } qw(main second);
-like(status($node, $loser)->{last_error}, qr/slot/, 'the view says so');
+ok(wait_state($node, 'misconfigured', 'second'), 'the second one is misconfigured');
+like(status($node, 'second')->{last_error}, qr/slot/, 'the view says what is missing');
+like(status($node, 'second')->{last_error_hint}, qr/max_replication_slots/, 'and what to do');
 
 note 'set right, and reloaded';
-$node->safe_psql('postgres', q(SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = 'taken'));
+$node->safe_psql('postgres', q(SELECT mesh_outbox.drop_publisher('main')));
+ok(until_true('a free slot', sub {
+	$node->safe_psql('postgres', 'SELECT count(*) FROM pg_replication_slots') eq '0' }), 'a slot becomes free');
 $node->reload;
-ok(until_true('a publisher', sub {
-	grep { (status($node, $_)->{state} // '') eq 'streaming' } qw(main second) }), 'goes on');
+ok(wait_state($node, 'streaming', 'second'), 'the second one goes on after a reload');
 
 note 'wrong encoding';
 $node->safe_psql('postgres', q(CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0));

@@ -60,6 +60,7 @@ Lines of configuration may follow the name.
 sub configure
 {
 	my ($node, @conf) = @_;
+	append_to_file($node->data_dir . '/fault.conf', '');
 	$node->append_conf('postgresql.conf', join("\n",
 		q(shared_preload_libraries = 'mesh_outbox'),
 		'wal_level = logical',
@@ -68,6 +69,7 @@ sub configure
 		'max_prepared_transactions = 10',
 		q(log_min_messages = info),
 		q(mesh_outbox.restart_delay = '100ms'),
+		'restart_after_crash = on',
 		q(include_if_exists = 'fault.conf'),
 		@conf) . "\n");
 	return;
