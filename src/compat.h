@@ -74,4 +74,9 @@ extern PGDLLEXPORT void _PG_output_plugin_init(struct OutputPluginCallbacks *cb)
 	object_ownercheck(DatabaseRelationId, database, role)
 #endif
 
+/* 18: pg_noreturn stands before the declaration. */
+#ifndef pg_noreturn
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
 #endif							/* MO_COMPAT_H */

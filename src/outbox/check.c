@@ -1,0 +1,393 @@
+/*-------------------------------------------------------------------------
+ *
+ * check.c
+ *	  The check: every event meets its contract before it is written.
+ *
+ * BEFORE ROW trigger of every outbox, ENABLE ALWAYS, so that replication
+ * roles do not go round it.  For an INSERT it finds the contract in force,
+ * validates the payload where it lies, and stamps what the publisher will
+ * need: identity, contract, key, times.  The publisher trusts the stamps and
+ * looks nothing up as of another time.  UPDATE, DELETE and TRUNCATE are
+ * refused; only retention (purge.c) deletes.
+ *
+ * Arguments of the trigger: outbox id, publisher id (0: nobody publishes),
+ * then ours=theirs for each column that has another name in the table.
+ *
+ * The row is taken apart once and put together once; nothing here runs SQL.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "commands/trigger.h"
+#include "utils/builtins.h"
+#include "utils/numeric.h"
+#include "utils/timestamp.h"
+
+#include "mesh_outbox.h"
+#include "outbox/event_id.h"
+#include "outbox/event_time.h"
+#include "outbox/refuse.h"
+#include "outbox/registry.h"
+#include "outbox/wake.h"
+
+/* The row in work. */
+typedef struct Event
+{
+	MoRefusedRow row;			/* what an error would tell */
+	MoTable    *table;
+	TimestampTz now;			/* one clock reading serves the whole row */
+	bool		quarantined;
+} Event;
+
+PG_FUNCTION_INFO_V1(mo_check_event);
+
+/* ----------------------------------------------------------------
+ * Columns of the row
+ * ----------------------------------------------------------------
+ */
+
+static inline bool
+is_null(const Event *event, MoColumn column)
+{
+	return event->table->isnull[event->table->attnums[column] - 1];
+}
+
+static inline Datum
+get(const Event *event, MoColumn column)
+{
+	return event->table->values[event->table->attnums[column] - 1];
+}
+
+static inline void
+stamp(Event *event, MoColumn column, Datum value)
+{
+	int			i = event->table->attnums[column] - 1;
+
+	event->table->values[i] = value;
+	event->table->isnull[i] = false;
+}
+
+/* ----------------------------------------------------------------
+ * The contract
+ * ----------------------------------------------------------------
+ */
+
+/* Finds the contract in force and stamps its major version. */
+static void
+find_contract(Event *event)
+{
+	MoTable    *table = event->table;
+	int32		major = MO_MAJOR_PINNED;
+	text	   *type;
+	const MoContract *contract = NULL;
+
+	if (is_null(event, MO_COLUMN_EVENT_TYPE))
+		mo_refuse_missing(event->row.rel, table, MO_COLUMN_EVENT_TYPE);
+	type = DatumGetTextPP(get(event, MO_COLUMN_EVENT_TYPE));
+
+	if (!is_null(event, MO_COLUMN_MAJOR_VERSION))
+		major = DatumGetInt32(get(event, MO_COLUMN_MAJOR_VERSION));
+	contract = mo_registry_get_contract(table, VARDATA_ANY(type),
+										VARSIZE_ANY_EXHDR(type), major);
+	if (contract == NULL)
+	{
+		event->row.event_type = text_to_cstring(type);
+		mo_refuse_event_type(&event->row, major);
+	}
+	event->row.contract = contract;
+	event->row.event_type = contract->event_type;
+	stamp(event, MO_COLUMN_MAJOR_VERSION, Int32GetDatum(contract->major));
+}
+
+/*
+ * The payload breaks the contract: may the row pass all the same?  If it may
+ * not, the caller refuses it.
+ */
+static bool
+tolerate(Event *event)
+{
+	switch (event->row.contract->enforcement)
+	{
+		case MO_ENFORCE_OFF:
+		case MO_ENFORCE_OBSERVE:
+			return true;
+		case MO_ENFORCE_QUARANTINE:
+			event->quarantined = true;
+			return true;
+		case MO_ENFORCE_ENFORCE:
+			break;
+	}
+	return false;
+}
+
+static void
+check_payload(Event *event)
+{
+	const MoContract *contract = event->row.contract;
+
+	if (is_null(event, MO_COLUMN_PAYLOAD))
+		mo_refuse_missing(event->row.rel, event->table, MO_COLUMN_PAYLOAD);
+	event->row.payload = DatumGetJsonbP(get(event, MO_COLUMN_PAYLOAD));
+
+	if (contract->enforcement != MO_ENFORCE_OFF &&
+		!mo_schema_is_valid(contract->schema, event->row.payload) &&
+		!tolerate(event))
+		mo_refuse_payload(&event->row);
+}
+
+/* ----------------------------------------------------------------
+ * The stamps
+ * ----------------------------------------------------------------
+ */
+
+/*
+ * The text of a key.  Equal JSON values give equal text: 1.0 and 1 are one
+ * number, and must be one key.
+ */
+static text *
+key_text(const JsonbValue *value)
+{
+	switch (value->type)
+	{
+		case jbvString:
+			return cstring_to_text_with_len(value->val.string.val,
+											value->val.string.len);
+		case jbvNumeric:
+			return cstring_to_text(numeric_normalize(value->val.numeric));
+		case jbvBool:
+			return cstring_to_text(value->val.boolean ? "true" : "false");
+		default:
+			return NULL;
+	}
+}
+
+static void
+refuse_unequal_key(const Event *event, text *key)
+{
+	text	   *given = DatumGetTextPP(get(event, MO_COLUMN_KEY));
+
+	if (VARSIZE_ANY_EXHDR(given) != VARSIZE_ANY_EXHDR(key) ||
+		memcmp(VARDATA_ANY(given), VARDATA_ANY(key),
+			   VARSIZE_ANY_EXHDR(key)) != 0)
+		mo_refuse_other_key(&event->row, text_to_cstring(given),
+							text_to_cstring(key));
+}
+
+/* The key comes from the payload; one that is given must be the same. */
+static void
+stamp_key(Event *event)
+{
+	JsonbValue	value;
+	bool		found = mo_pointer_get(event->row.contract->key,
+									   event->row.payload, &value) &&
+		value.type != jbvNull;
+	text	   *key = found ? key_text(&value) : NULL;
+
+	if (key == NULL)
+	{
+		if (!tolerate(event))
+			mo_refuse_key(&event->row, found ? &value : NULL);
+		return;
+	}
+	if (is_null(event, MO_COLUMN_KEY))
+		stamp(event, MO_COLUMN_KEY, PointerGetDatum(key));
+	else
+		refuse_unequal_key(event, key);
+}
+
+/* Reads the event time from the payload; false when it is not there. */
+static bool
+read_event_time(Event *event, TimestampTz *time)
+{
+	JsonbValue	value;
+	bool		found = mo_pointer_get(event->row.contract->event_time,
+									   event->row.payload, &value);
+
+	if (found && value.type == jbvString &&
+		mo_event_time_parse(value.val.string.val, value.val.string.len, time))
+		return true;
+	if (!tolerate(event))
+		mo_refuse_event_time(&event->row, found ? &value : NULL);
+	return false;
+}
+
+/* When it happened: as given, else as the payload says, else now. */
+static void
+stamp_event_time(Event *event)
+{
+	TimestampTz time = event->now;
+
+	if (!is_null(event, MO_COLUMN_EVENT_TIME))
+	{
+		time = DatumGetTimestampTz(get(event, MO_COLUMN_EVENT_TIME));
+		if (TIMESTAMP_NOT_FINITE(time))
+			mo_refuse_infinite_time(&event->row);
+		return;
+	}
+	if (event->row.contract->event_time != NULL)
+		read_event_time(event, &time);
+	stamp(event, MO_COLUMN_EVENT_TIME, TimestampTzGetDatum(time));
+}
+
+static void
+stamp_event_id(Event *event)
+{
+	pg_uuid_t  *id;
+
+	if (!is_null(event, MO_COLUMN_EVENT_ID))
+		return;
+	id = palloc(sizeof(pg_uuid_t));
+	mo_event_id_generate(event->now, id);
+	stamp(event, MO_COLUMN_EVENT_ID, UUIDPGetDatum(id));
+}
+
+/*
+ * When it was inserted.  In a partition a value that is there stays: the row
+ * was routed by it, perhaps, and must not move to another partition now.
+ */
+static void
+stamp_created_at(Event *event)
+{
+	if (!event->table->is_partition || is_null(event, MO_COLUMN_CREATED_AT))
+		stamp(event, MO_COLUMN_CREATED_AT, TimestampTzGetDatum(event->now));
+}
+
+/* Negative: the row goes to the dead letters instead of the topic. */
+static void
+stamp_contract(Event *event)
+{
+	int64		contract_id = event->row.contract->contract_id;
+
+	stamp(event, MO_COLUMN_CONTRACT_ID,
+		  Int64GetDatum(event->quarantined ? -contract_id : contract_id));
+}
+
+/* ----------------------------------------------------------------
+ * Headers
+ * ----------------------------------------------------------------
+ */
+
+/* Names that the publisher itself gives to headers. */
+static bool
+is_reserved(const JsonbValue *name)
+{
+	const char *val = name->val.string.val;
+	int			len = name->val.string.len;
+
+	return (len >= 3 && pg_strncasecmp(val, "ce_", 3) == 0) ||
+		(len == 12 && pg_strncasecmp(val, "content-type", 12) == 0);
+}
+
+static void
+check_header(const Event *event, const JsonbValue *name,
+			 const JsonbValue *value)
+{
+	const char *shown = pnstrdup(name->val.string.val, name->val.string.len);
+
+	if (name->val.string.len == 0)
+		mo_refuse_headers(&event->row, "A header has an empty name.");
+	if (is_reserved(name))
+		mo_refuse_headers(&event->row,
+						  psprintf("The name \"%s\" is reserved for the publisher.",
+								   shown));
+	if (value->type != jbvString)
+		mo_refuse_headers(&event->row,
+						  psprintf("The value of \"%s\" is not a string.",
+								   shown));
+}
+
+static void
+check_headers(const Event *event)
+{
+	Jsonb	   *headers;
+	JsonbIterator *it;
+	JsonbValue	name;
+	JsonbValue	value;
+
+	if (is_null(event, MO_COLUMN_HEADERS))
+		return;
+	headers = DatumGetJsonbP(get(event, MO_COLUMN_HEADERS));
+	if (!JB_ROOT_IS_OBJECT(headers))
+		mo_refuse_headers(&event->row, "They are not an object.");
+	it = JsonbIteratorInit(&headers->root);
+	(void) JsonbIteratorNext(&it, &name, true); /* enters the object */
+	while (JsonbIteratorNext(&it, &name, true) == WJB_KEY)
+	{
+		(void) JsonbIteratorNext(&it, &value, true);
+		check_header(event, &name, &value);
+	}
+}
+
+/* ----------------------------------------------------------------
+ * The trigger
+ * ----------------------------------------------------------------
+ */
+
+static HeapTuple
+form_row(const Event *event, TupleDesc desc, HeapTuple given)
+{
+	HeapTuple	row = heap_form_tuple(desc, event->table->values,
+									  event->table->isnull);
+
+	row->t_data->t_ctid = given->t_data->t_ctid;
+	row->t_self = given->t_self;
+	row->t_tableOid = given->t_tableOid;
+	return row;
+}
+
+static HeapTuple
+check_insert(const TriggerData *trigdata)
+{
+	Relation	rel = trigdata->tg_relation;
+	MoTable    *table = mo_registry_get_table(rel, trigdata->tg_trigger);
+	Event		event = {
+		.row = {.rel = rel, .table = table},
+		.table = table,
+		.now = GetCurrentTimestamp(),
+	};
+
+	if (!table->publisher_ready && !mo_registry_publisher_ready(table))
+		mo_refuse_unready_publisher(rel, table);
+
+	heap_deform_tuple(trigdata->tg_trigtuple, RelationGetDescr(rel),
+					  table->values, table->isnull);
+	find_contract(&event);
+	check_payload(&event);
+	check_headers(&event);
+	stamp_key(&event);
+	stamp_event_time(&event);
+	stamp_event_id(&event);
+	stamp_created_at(&event);
+	stamp_contract(&event);
+
+	if (table->publisher_id != 0)
+		mo_wake_at_commit(table->publisher_id);
+	return form_row(&event, RelationGetDescr(rel), trigdata->tg_trigtuple);
+}
+
+Datum
+mo_check_event(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BEFORE(trigdata->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("%s.%s() must be called by a BEFORE trigger",
+						MO_SCHEMA, MO_CHECK_FUNCTION)));
+
+	if (TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event))
+		mo_refuse_change(trigdata->tg_relation, "truncate");
+	if (!TRIGGER_FIRED_FOR_ROW(trigdata->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("%s.%s() must be called for each row", MO_SCHEMA,
+						MO_CHECK_FUNCTION)));
+	if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
+		mo_refuse_change(trigdata->tg_relation, "update");
+	if (TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
+		mo_refuse_change(trigdata->tg_relation, "delete");
+	return PointerGetDatum(check_insert(trigdata));
+}

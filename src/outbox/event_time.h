@@ -1,0 +1,16 @@
+/*-------------------------------------------------------------------------
+ *
+ * event_time.h
+ *	  The time of an event, as JSON carries it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef MO_EVENT_TIME_H
+#define MO_EVENT_TIME_H
+
+#include "datatype/timestamp.h"
+
+/* An RFC 3339 date-time of "len" bytes; false when it is none. */
+extern bool mo_event_time_parse(const char *text, int len, TimestampTz *time);
+
+#endif							/* MO_EVENT_TIME_H */
