@@ -1,0 +1,180 @@
+#!/usr/bin/env bash
+# What the check costs the one who inserts.
+#
+#   test/bench/insert.sh [--runs N] [--rows N] [--seconds N] [--clients "1 8"]
+#
+# The same rows go into three tables with the same columns and primary key:
+# plain, with a C trigger that does nothing, and an outbox (no publisher).
+# Workloads: one INSERT of many rows, COPY, and pgbench with one-row
+# transactions (synchronous_commit = off, so that the disk does not hide the
+# processor).  Runs are interleaved; the table says median and spread.
+set -euo pipefail
+runs=5 rows=100000 seconds=4 clients="1 8"
+while [ $# -gt 0 ]; do
+	case $1 in
+		--runs) runs=$2 ;;
+		--rows) rows=$2 ;;
+		--seconds) seconds=$2 ;;
+		--clients) clients=$2 ;;
+		*) echo "unknown option: $1" >&2; exit 2 ;;
+	esac
+	shift 2
+done
+
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/../lib/env.sh"
+if [ -z "${MO_BENCH_PG_CONFIG:-}" ]; then
+	"$MO_ROOT/test/lib/install.sh"
+	. "$MO_ROOT/test/lib/env.sh"
+	"$MO_ROOT/test/lib/build.sh" normal > /dev/null
+	MO_BENCH_PG_CONFIG=$MO_PG_CONFIG
+fi
+bin=$("$MO_BENCH_PG_CONFIG" --bindir)
+user_dir "$MO_BUILD"
+dir=$MO_BUILD/bench-insert
+rm -rf "$dir"
+user_dir "$dir"
+
+cc -O2 -fPIC -shared -I"$("$MO_BENCH_PG_CONFIG" --includedir-server)" \
+	-o "$dir/empty_trigger.so" "$here/empty_trigger.c"
+
+as_user "$bin/initdb" -D "$dir/data" -A trust -E UTF8 --locale=C.UTF-8 \
+	> "$dir/initdb.log"
+cat >> "$dir/data/postgresql.conf" << CONF
+listen_addresses = ''
+unix_socket_directories = '$dir'
+shared_buffers = 512MB
+max_wal_size = 8GB
+checkpoint_timeout = 1h
+autovacuum = off
+synchronous_commit = off
+CONF
+as_user "$bin/pg_ctl" -D "$dir/data" -l "$dir/server.log" -w start > /dev/null
+trap 'as_user "$bin/pg_ctl" -D "$dir/data" -m immediate stop > /dev/null' EXIT
+
+export PGHOST=$dir PGUSER=$MO_USER PGDATABASE=postgres
+sql() { as_user "$bin/psql" -XAtq -v ON_ERROR_STOP=1 "$@"; }
+
+# An order with two lines: 330 bytes of JSON.
+sql << 'SQL'
+CREATE EXTENSION mesh_outbox;
+SELECT mesh_outbox.create_domain('sales', owner => current_user, description => 'bench');
+SELECT mesh_outbox.create_product('sales.orders', purpose => 'bench');
+SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/order_id', schema => '{
+  "type": "object",
+  "required": ["order_id", "customer", "placed_at", "currency", "lines"],
+  "properties": {
+    "order_id": {"type": "integer", "minimum": 1},
+    "customer": {"type": "object", "required": ["id", "email"],
+      "properties": {"id": {"type": "string", "minLength": 8, "maxLength": 36},
+                     "email": {"type": "string", "maxLength": 120},
+                     "segment": {"enum": ["retail", "business", "staff"]}}},
+    "placed_at": {"type": "string", "maxLength": 40},
+    "currency": {"enum": ["EUR", "USD", "GBP", "CHF"]},
+    "total": {"type": "number", "minimum": 0},
+    "lines": {"type": "array", "minItems": 1, "maxItems": 100, "items": {
+      "type": "object", "required": ["sku", "qty"],
+      "properties": {"sku": {"type": "string", "maxLength": 40},
+                     "qty": {"type": "integer", "minimum": 1},
+                     "price": {"type": "number", "minimum": 0}}}}}}');
+SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPlaced', '1.0.0');
+CREATE SCHEMA sales;
+SET client_min_messages = warning;
+SELECT mesh_outbox.create_outbox('sales.sample', product => 'sales.orders');
+SQL
+sql -v lib="$dir/empty_trigger" << 'SQL'
+CREATE FUNCTION empty_trigger() RETURNS trigger LANGUAGE c AS :'lib';
+CREATE FUNCTION payload(n int) RETURNS jsonb LANGUAGE sql IMMUTABLE RETURN
+  jsonb_build_object('order_id', n, 'currency', 'EUR', 'total', 59.85,
+    'placed_at', '2026-03-01T09:30:00.000Z',
+    'customer', '{"id": "c-00001234", "email": "jane.doe@example.com", "segment": "retail"}'::jsonb,
+    'lines', '[{"sku": "AB-1234-XL", "qty": 2, "price": 19.95},
+               {"sku": "CD-9876-S", "qty": 1, "price": 19.95}]'::jsonb);
+SQL
+sql -v rows="$rows" << 'SQL'
+INSERT INTO sales.sample (event_type, payload)
+SELECT 'OrderPlaced', payload(n) FROM generate_series(1, :rows) n;
+CREATE TABLE ready AS SELECT * FROM sales.sample;
+VACUUM ANALYZE ready;
+SQL
+sql -c "COPY ready TO '$dir/rows.copy'"
+cat > "$dir/one_row.sql" << 'SQL'
+INSERT INTO :target (event_type, payload) VALUES ('OrderPlaced', '{"order_id": 17, "currency": "EUR", "total": 59.85, "placed_at": "2026-03-01T09:30:00.000Z", "customer": {"id": "c-00001234", "email": "jane.doe@example.com", "segment": "retail"}, "lines": [{"sku": "AB-1234-XL", "qty": 2, "price": 19.95}, {"sku": "CD-9876-S", "qty": 1, "price": 19.95}]}');
+SQL
+chmod go+r "$dir/one_row.sql"
+
+# Fresh tables for each measurement: no bloat, no history.
+fresh() {
+	sql << SQL
+SET client_min_messages = warning;
+DROP TABLE IF EXISTS plain, empty;
+SELECT mesh_outbox.drop_outbox('sales.outbox') WHERE to_regclass('sales.outbox') IS NOT NULL;
+CREATE TABLE plain (LIKE ready, PRIMARY KEY (event_id));
+ALTER TABLE plain ALTER event_id SET DEFAULT gen_random_uuid(),
+	ALTER created_at SET DEFAULT clock_timestamp();
+CREATE TABLE empty (LIKE plain INCLUDING ALL);
+CREATE TRIGGER empty BEFORE INSERT OR UPDATE OR DELETE ON empty
+	FOR EACH ROW EXECUTE FUNCTION empty_trigger();
+SELECT mesh_outbox.create_outbox('sales.outbox', product => 'sales.orders');
+CHECKPOINT;
+SQL
+}
+
+# Microseconds per row of one statement.
+statement() {
+	sql -c '\timing on' -c "$1" |
+		awk -v rows="$rows" '/^Time:/ {printf "%.4f\n", $2 * 1000 / rows}'
+}
+
+measure() {	# workload target
+	local columns=event_type,payload
+	case $1 in
+		insert)
+			# What the check stamps, the others are given.
+			[ "$2" = sales.outbox ] || columns=*
+			if [ "$columns" = "*" ]; then
+				statement "INSERT INTO $2 SELECT * FROM ready"
+			else
+				statement "INSERT INTO $2 ($columns) SELECT $columns FROM ready"
+			fi ;;
+		copy) statement "COPY $2 FROM '$dir/rows.copy'" ;;
+		pgbench-*)
+			as_user "$bin/pgbench" -n -M prepared -c "${1#pgbench-}" -j 2 \
+				-T "$seconds" -D target="$2" -f "$dir/one_row.sql" 2>/dev/null |
+				awk '/^tps/ {printf "%.4f\n", 1e6 / $3}' ;;
+	esac
+}
+
+workloads="insert copy"
+for c in $clients; do workloads+=" pgbench-$c"; done
+for ((run = 1; run <= runs; run++)); do
+	for workload in $workloads; do
+		fresh > /dev/null
+		for target in plain empty sales.outbox; do
+			measure "$workload" "$target" >> "$dir/$workload.${target#sales.}"
+		done
+	done
+	echo "run $run of $runs done" >&2
+done
+
+# median, lowest and highest of a file's numbers
+summary() {
+	sort -n "$1" | awk '{v[NR] = $1} END {
+		m = NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2
+		print m, v[1], v[NR]}'
+}
+
+echo "PostgreSQL $("$bin/postgres" -V | awk '{print $3}'), $(nproc) cores, $runs runs, $rows rows"
+printf '%-12s %-26s %-26s %-26s %10s %8s\n' "us per row" "plain" \
+	"empty C trigger" "outbox" "check" "x plain"
+for workload in $workloads; do
+	read -r p pl ph < <(summary "$dir/$workload.plain")
+	read -r e el eh < <(summary "$dir/$workload.empty")
+	read -r o ol oh < <(summary "$dir/$workload.outbox")
+	awk -v w="$workload" -v p="$p" -v pl="$pl" -v ph="$ph" -v e="$e" \
+		-v el="$el" -v eh="$eh" -v o="$o" -v ol="$ol" -v oh="$oh" 'BEGIN {
+		printf "%-12s %-26s %-26s %-26s %+10.2f %8.2f\n", w,
+			sprintf("%.2f (%.2f-%.2f)", p, pl, ph),
+			sprintf("%.2f (%.2f-%.2f)", e, el, eh),
+			sprintf("%.2f (%.2f-%.2f)", o, ol, oh), o - e, p / o}'
+done
