@@ -262,9 +262,7 @@ find_column(Relation rel, const char *theirs, MoColumn column)
 
 		if (att->attisdropped || strcmp(NameStr(att->attname), theirs) != 0)
 			continue;
-		/* varchar differs from text in nothing that matters here */
-		if (att->atttypid == type ||
-			(type == TEXTOID && att->atttypid == VARCHAROID))
+		if (att->atttypid == type)
 			return att->attnum;
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
