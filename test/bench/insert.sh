@@ -56,7 +56,7 @@ export PGHOST=$dir PGUSER=$MO_USER PGDATABASE=postgres
 sql() { as_user "$bin/psql" -XAtq -v ON_ERROR_STOP=1 "$@"; }
 
 # An order with two lines: 330 bytes of JSON.
-sql << 'SQL'
+sql > /dev/null << 'SQL'
 CREATE EXTENSION mesh_outbox;
 SELECT mesh_outbox.create_domain('sales', owner => current_user, description => 'bench');
 SELECT mesh_outbox.create_product('sales.orders', purpose => 'bench');
@@ -98,19 +98,23 @@ CREATE TABLE ready AS SELECT * FROM sales.sample;
 VACUUM ANALYZE ready;
 SQL
 sql -c "COPY ready TO '$dir/rows.copy'"
-cat > "$dir/one_row.sql" << 'SQL'
-INSERT INTO :target (event_type, payload) VALUES ('OrderPlaced', '{"order_id": 17, "currency": "EUR", "total": 59.85, "placed_at": "2026-03-01T09:30:00.000Z", "customer": {"id": "c-00001234", "email": "jane.doe@example.com", "segment": "retail"}, "lines": [{"sku": "AB-1234-XL", "qty": 2, "price": 19.95}, {"sku": "CD-9876-S", "qty": 1, "price": 19.95}]}');
+for target in plain empty sales.outbox; do
+	cat > "$dir/one_row.$target.sql" << SQL
+INSERT INTO $target (event_type, payload) VALUES ('OrderPlaced', '{"order_id": 17, "currency": "EUR", "total": 59.85, "placed_at": "2026-03-01T09:30:00.000Z", "customer": {"id": "c-00001234", "email": "jane.doe@example.com", "segment": "retail"}, "lines": [{"sku": "AB-1234-XL", "qty": 2, "price": 19.95}, {"sku": "CD-9876-S", "qty": 1, "price": 19.95}]}');
 SQL
-chmod go+r "$dir/one_row.sql"
+done
+chmod go+r "$dir"/one_row.*
 
 # Fresh tables for each measurement: no bloat, no history.
 fresh() {
 	sql << SQL
 SET client_min_messages = warning;
 DROP TABLE IF EXISTS plain, empty;
-SELECT mesh_outbox.drop_outbox('sales.outbox') WHERE to_regclass('sales.outbox') IS NOT NULL;
+SELECT format('SELECT mesh_outbox.drop_outbox(%L, lose_events => true)', c)
+FROM to_regclass('sales.outbox') c WHERE c IS NOT NULL \gexec
 CREATE TABLE plain (LIKE ready, PRIMARY KEY (event_id));
 ALTER TABLE plain ALTER event_id SET DEFAULT gen_random_uuid(),
+	ALTER event_time SET DEFAULT clock_timestamp(), ALTER contract_id SET DEFAULT 1,
 	ALTER created_at SET DEFAULT clock_timestamp();
 CREATE TABLE empty (LIKE plain INCLUDING ALL);
 CREATE TRIGGER empty BEFORE INSERT OR UPDATE OR DELETE ON empty
@@ -140,7 +144,7 @@ measure() {	# workload target
 		copy) statement "COPY $2 FROM '$dir/rows.copy'" ;;
 		pgbench-*)
 			as_user "$bin/pgbench" -n -M prepared -c "${1#pgbench-}" -j 2 \
-				-T "$seconds" -D target="$2" -f "$dir/one_row.sql" 2>/dev/null |
+				-T "$seconds" -f "$dir/one_row.$2.sql" 2>> "$dir/pgbench.log" |
 				awk '/^tps/ {printf "%.4f\n", 1e6 / $3}' ;;
 	esac
 }
