@@ -82,7 +82,8 @@ COMMENT ON FUNCTION mesh_outbox.publisher_changed() IS
     'when this transaction commits, the launcher looks at this database''s publishers again';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.publisher_changed() FROM PUBLIC;
 
--- A dump that is restored changes the table without these functions.
+-- A dump that is restored changes the table without these functions.  The
+-- scribe clears resume_from: nothing that anybody should start again for.
 CREATE FUNCTION mesh_outbox.note_publisher_change() RETURNS trigger
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'mesh_outbox_note_publisher_change';
@@ -91,7 +92,9 @@ COMMENT ON FUNCTION mesh_outbox.note_publisher_change() IS
 REVOKE EXECUTE ON FUNCTION mesh_outbox.note_publisher_change() FROM PUBLIC;
 
 CREATE TRIGGER mesh_outbox_note_change
-    AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON mesh_outbox.publisher
+    AFTER INSERT OR DELETE OR TRUNCATE
+    OR UPDATE OF name, brokers, options, paused, system_identifier, database_oid
+    ON mesh_outbox.publisher
     FOR EACH STATEMENT EXECUTE FUNCTION mesh_outbox.note_publisher_change();
 ALTER TABLE mesh_outbox.publisher ENABLE ALWAYS TRIGGER mesh_outbox_note_change;
 
