@@ -220,6 +220,9 @@ mo_decode_step(MoDecoder *decoder)
 	char	   *error = NULL;
 	XLogRecPtr	flushed;
 
+	/* The reader allocates its buffers, which stay, in the current context. */
+	MemoryContext old = MemoryContextSwitchTo(decoder->ctx->context);
+
 	/* Both bounds only grow; asking again is needed at the end only. */
 	record = XLogReadRecord(reader, &error);
 	if (record == NULL && error == NULL)
@@ -234,6 +237,7 @@ mo_decode_step(MoDecoder *decoder)
 		}
 		record = XLogReadRecord(reader, &error);
 	}
+	MemoryContextSwitchTo(old);
 	if (error != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
