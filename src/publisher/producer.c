@@ -734,6 +734,37 @@ mo_producer_produce(MoProducer *producer, int lane, MoRecord *record,
 	return MO_PRODUCE_FAILED;
 }
 
+/*
+ * Note that a broker's refusal of a batch is every record's error (see the
+ * head of this file): with company, a refused record is only a suspect.
+ */
+MoRecordVerdict
+mo_producer_record_verdict(int error)
+{
+	switch (error)
+	{
+		case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
+		case RD_KAFKA_RESP_ERR_INVALID_RECORD:
+		case RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP:
+		case RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE:
+			return MO_RECORD_REFUSED;
+		case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+		case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+		case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
+		case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+		case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+			return MO_RECORD_NO_TOPIC;
+		default:
+			return MO_RECORD_REPEAT;
+	}
+}
+
+const char *
+mo_producer_error_text(int error)
+{
+	return rd_kafka_err2str(error);
+}
+
 int64
 mo_producer_undelivered(MoProducer *producer, int lane)
 {
@@ -797,28 +828,51 @@ mo_producer_marker(MoProducer *producer, XLogRecPtr *lsn,
 	return lane->marker_found;
 }
 
+/*
+ * What Kafka cannot even be asked for ends the call at once; a publisher must
+ * not fall over a topic's name or settings.
+ */
 void
 mo_producer_start_ensure_topic(MoProducer *producer, const MoTopicSpec *spec)
 {
 	MoLane	   *lane = producer->lanes[MO_LANE_CONTROL];
-	char		reason[256];
+	char		reason[200] = "";
 
 	if (lane->new_topic)
 		rd_kafka_NewTopic_destroy(lane->new_topic);
-	strlcpy(lane->topic, spec->name, sizeof(lane->topic));
-	lane->partitions_wanted = spec->partitions;
+	lane->new_topic = NULL;
+	lane->call_name = "looking for the topic";
 	lane->partitions = 0;
-	lane->new_topic = rd_kafka_NewTopic_new(spec->name, spec->partitions,
-											spec->replication > 0 ?
-											spec->replication : -1,
-											reason, sizeof(reason));
+	lane->topic_id[0] = '\0';
+
+	if (strlcpy(lane->topic, spec->name, sizeof(lane->topic)) >= sizeof(lane->topic))
+		snprintf(reason, sizeof(reason), "its name is longer than %d bytes",
+				 MO_TOPIC_NAME_MAX);
+	else
+		lane->new_topic = rd_kafka_NewTopic_new(spec->name, spec->partitions,
+												spec->replication > 0 ?
+												spec->replication : -1,
+												reason, sizeof(reason));
 	if (lane->new_topic == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("topic \"%s\" cannot be created", spec->name),
-				 errdetail("librdkafka says: %s.", reason)));
-	mo_producer_topic_settings(lane->new_topic, spec->config);
-	mo_lane_submit(lane, mo_admin_call_ensure_topic, "looking for the topic");
+	{
+		mo_lane_fail(lane, MO_KAFKA_REFUSED, RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION,
+					 reason);
+		return;
+	}
+	if (!mo_producer_topic_settings(lane->new_topic, spec->config))
+	{
+		mo_lane_fail(lane, MO_KAFKA_REFUSED, RD_KAFKA_RESP_ERR_INVALID_CONFIG,
+					 "a topic setting must be a string, a number or a boolean");
+		return;
+	}
+	lane->partitions_wanted = spec->partitions;
+	mo_lane_submit(lane, mo_admin_call_ensure_topic, lane->call_name);
+}
+
+bool
+mo_producer_topic_impossible(int code)
+{
+	return code == RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION;
 }
 
 int

@@ -173,6 +173,10 @@ typedef enum MoRecordVerdict
 } MoRecordVerdict;
 
 extern MoRecordVerdict mo_producer_record_verdict(int error);
+
+/* Does ensure_topic's error mean that no broker will ever take the name? */
+extern bool mo_producer_topic_impossible(int code);
+
 extern const char *mo_producer_error_text(int error);
 
 /* Does ensure_topic's error mean that no broker will ever take the name? */

@@ -544,25 +544,36 @@ mo_producer_check_options(const char *brokers, const char *options)
  * ----------------------------------------------------------------
  */
 
+typedef struct SettingsContext
+{
+	rd_kafka_NewTopic_t *new_topic;
+	bool		ok;
+} SettingsContext;
+
 static void
 set_topic_setting(const char *name, JsonbValue *value, void *context)
 {
+	SettingsContext *settings = context;
 	char	   *text = scalar_text(value);
 
 	if (text == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("topic setting \"%s\" must be a string, a number or a boolean",
-						name)));
-	(void) rd_kafka_NewTopic_set_config(context, name, text);
+		settings->ok = false;
+	else
+		(void) rd_kafka_NewTopic_set_config(settings->new_topic, name, text);
 }
 
-/* JSON object of Kafka's topic settings; the broker judges them. */
-void
+/*
+ * JSON object of Kafka's topic settings; the broker judges them.  False if one
+ * of them has no form that Kafka knows.
+ */
+bool
 mo_producer_topic_settings(rd_kafka_NewTopic_t *new_topic, const char *config)
 {
+	SettingsContext settings = {new_topic, true};
+
 	if (config && config[0] != '\0')
-		each_member("topic settings", config, set_topic_setting, new_topic);
+		each_member("topic settings", config, set_topic_setting, &settings);
+	return settings.ok;
 }
 
 /* ----------------------------------------------------------------

@@ -111,7 +111,7 @@ extern rd_kafka_conf_t *mo_producer_transactional_conf(const rd_kafka_conf_t *ba
 													   const char *prefix,
 													   int lane);
 extern bool mo_producer_is_embedded(const char *brokers);
-extern void mo_producer_topic_settings(rd_kafka_NewTopic_t *new_topic,
+extern bool mo_producer_topic_settings(rd_kafka_NewTopic_t *new_topic,
 									   const char *config);
 
 /* producer_lane.c: any thread. */
