@@ -296,10 +296,6 @@ create_topic(MoLane *lane, char *reason, size_t size)
 	rd_kafka_event_t *event;
 	rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__DESTROY;
 
-	if (lane->embedded)
-		return mo_embedded_create_topic(lane->embedded, lane->topic,
-										lane->partitions_wanted);
-
 	request_open(&request, lane->rk, RD_KAFKA_ADMIN_OP_CREATETOPICS);
 	rd_kafka_CreateTopics(lane->rk, &lane->new_topic, 1, request.options,
 						  request.queue);
@@ -380,6 +376,10 @@ find_topic_id(MoLane *lane)
 void
 mo_admin_call_ensure_topic(MoLane *lane)
 {
+	/* It would create the topic itself, in its own way, when asked for it. */
+	if (lane->embedded)
+		mo_embedded_create_topic(lane->embedded, lane->topic,
+								 lane->partitions_wanted);
 	for (;;)
 	{
 		char		reason[200] = "";

@@ -154,9 +154,8 @@ extern MoEmbedded *mo_embedded_start(rd_kafka_conf_t *conf, char *reason,
 extern void mo_embedded_stop(MoEmbedded *embedded);
 extern rd_kafka_t *mo_embedded_handle(MoEmbedded *embedded);
 extern const char *mo_embedded_bootstrap(MoEmbedded *embedded);
-extern rd_kafka_resp_err_t mo_embedded_create_topic(MoEmbedded *embedded,
-													const char *topic,
-													int partitions);
+extern void mo_embedded_create_topic(MoEmbedded *embedded, const char *topic,
+									 int partitions);
 extern void mo_embedded_store_marker(MoEmbedded *embedded, XLogRecPtr lsn,
 									 const char *metadata);
 extern bool mo_embedded_fetch_marker(MoEmbedded *embedded, XLogRecPtr *lsn,

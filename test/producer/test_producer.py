@@ -1,0 +1,450 @@
+"""The producer alone (src/publisher/producer*.c) against librdkafka's embedded
+broker and against Apache Kafka.
+
+A session is a process with one producer; several sessions are several
+publishers.  What is in the topics is read by another client, the Python one.
+Run by run.sh, which builds the module and sets MO_BINDIR and MO_MODULE.
+"""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import psycopg
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from kafka import Cluster, consume, free_ports, until            # noqa: E402
+
+BINDIR = os.environ["MO_BINDIR"]
+MODULE = os.environ["MO_MODULE"]
+
+FUNCTIONS = {
+    "create": ("text, text, text", "text"),
+    "destroy": ("", "float8"),
+    "reset": ("", "void"),
+    "check_options": ("text, text", "void"),
+    "start": ("int, text", "void"),
+    "start_marker": ("int, bigint, text", "void"),
+    "await": ("int, int", "text"),
+    "begin": ("int", "text"),
+    "produce": ("int, text, int, int, int, int", "text"),
+    "deliver": ("int, int", "text"),
+    "offset": ("int", "bigint"),
+    "read_marker": ("bool, int", "text"),
+    "ensure_topic": ("text, int, text, int", "text"),
+    "end_offset": ("text, int, int", "text"),
+    "trouble": ("int", "text"),
+    "counts": ("", "text"),
+    "partition": ("bytea, int", "int"),
+    "turns": ("text, int, int, int, int, int", "float8[]"),
+}
+
+LONG = 60000            # ms; for what is to happen
+
+
+class Server:
+    def __init__(self, directory):
+        self.data = os.path.join(directory, "pg")
+        self.log = os.path.join(directory, "pg.log")
+        self.port = free_ports(1)[0]
+
+    def run(self, program, *args):
+        subprocess.run([os.path.join(BINDIR, program), *args], check=True,
+                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+    def start(self):
+        self.run("initdb", "-D", self.data, "-A", "trust", "-U", "postgres",
+                 "-E", "UTF8", "--locale=C", "--no-sync")
+        with open(os.path.join(self.data, "postgresql.conf"), "a") as f:
+            f.write(f"port = {self.port}\nlisten_addresses = '127.0.0.1'\n"
+                    "unix_socket_directories = ''\nfsync = off\n")
+        self.run("pg_ctl", "-D", self.data, "-l", self.log, "-w", "start")
+        with self.connect() as c:
+            for name, (args, result) in FUNCTIONS.items():
+                c.execute(f"CREATE FUNCTION test_{name}({args}) RETURNS {result}"
+                          f" LANGUAGE C STRICT AS '{MODULE}', 'test_{name}'")
+
+    def connect(self):
+        return psycopg.connect(host="127.0.0.1", port=self.port, user="postgres",
+                               dbname="postgres", autocommit=True)
+
+    def stop(self):
+        self.run("pg_ctl", "-D", self.data, "-m", "fast", "-w", "stop")
+
+
+class Producer:
+    """One session with one producer."""
+
+    def __init__(self, server, bootstrap, ident, **options):
+        self.session = server.connect()
+        self.bootstrap = self.create(bootstrap, json.dumps(options), ident)
+
+    def __getattr__(self, name):
+        def call(*args):
+            marks = ", ".join(f"%s::{t.strip()}" for t in FUNCTIONS[name][0].split(",")[:len(args)])
+            return self.session.execute(f"SELECT test_{name}({marks})", args).fetchone()[0]
+        return call
+
+    def call(self, lane, what, ms=LONG):
+        self.start(lane, what)
+        return getattr(self, "await")(lane, ms)
+
+    def marker(self, lane, lsn, text, ms=LONG):
+        self.start_marker(lane, lsn, text)
+        return getattr(self, "await")(lane, ms)
+
+    def end(self, lane, ms=LONG):
+        return getattr(self, "await")(lane, ms)
+
+    def close(self):
+        self.session.close()
+
+
+def setUpModule():
+    global directory, server, cluster
+    directory = tempfile.mkdtemp(prefix="mo-producer-", dir=os.environ.get("MO_TMP"))
+    server = Server(directory)
+    server.start()
+    cluster = Cluster(os.path.join(directory, "kafka"))
+    cluster.create(1)
+
+
+def tearDownModule():
+    cluster.stop()
+    server.stop()
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def values(topic, isolation="read_committed"):
+    return [len(m.value()) for m in consume(cluster.bootstrap, [topic], isolation)]
+
+
+class Base(unittest.TestCase):
+    """Each test has its own ids and its own topic, named after it."""
+
+    def setUp(self):
+        self.name = self._testMethodName.replace("test_", "")
+        self.open = []
+
+    def tearDown(self):
+        cluster.signal(1, signal.SIGCONT)
+        for p in self.open:
+            p.close()
+
+    def producer(self, bootstrap=None, ident=None, **options):
+        p = Producer(server, bootstrap or cluster.bootstrap, ident or self.name, **options)
+        self.open.append(p)
+        return p
+
+    def ready(self, p, topic=True, partitions=3, config="{}"):
+        """Topics exist, both ids are ours."""
+        self.assertEqual(p.ensure_topic("mo-test.markers", 1, "{}", LONG), "1")
+        if topic:
+            self.assertEqual(p.ensure_topic(self.name, partitions, config, LONG), str(partitions))
+        for lane in (0, 1):
+            self.assertEqual(p.call(lane, "init"), "ok")
+        return p
+
+    def publish(self, p, lane, n, lsn, size=100):
+        """A whole transaction."""
+        self.assertEqual(p.begin(lane), "ok")
+        self.assertEqual(p.produce(lane, self.name, 3, n, size, 8), "ok")
+        self.assertEqual(p.marker(lane, lsn, f"m{lsn}"), "ok")
+        self.assertEqual(p.deliver(lane, LONG), "0/0 repeat 0 refused 0 no_topic 0")
+        self.assertEqual(p.call(lane, "commit"), "ok")
+
+
+class Embedded(Base):
+    def test_embedded(self):
+        p = self.producer("embedded")
+        self.assertRegex(p.bootstrap, r"^127\.0\.0\.1:\d+$")
+        self.ready(p)
+        self.assertEqual(p.read_marker(True, LONG), "none")
+        self.publish(p, 0, 10, 100)
+        self.publish(p, 1, 5, 200)
+        self.assertEqual(p.read_marker(True, LONG), "200 m200")
+        self.assertEqual(len(list(consume(p.bootstrap, [self.name], "read_uncommitted"))), 15)
+        p.reset()
+        for lane in (0, 1):
+            self.assertEqual(p.call(lane, "init"), "ok")
+        self.assertEqual(p.read_marker(True, LONG), "200 m200")
+        self.publish(p, 0, 3, 300)
+        self.assertEqual(p.end_offset(self.name, 0, LONG), "7")
+
+    def test_embedded_abort(self):
+        p = self.ready(self.producer("embedded"))
+        self.assertEqual(p.begin(0), "ok")
+        self.assertEqual(p.produce(0, self.name, 3, 10, 100, 8), "ok")
+        self.assertEqual(p.marker(0, 100, "lost"), "ok")
+        self.assertEqual(p.call(0, "abort"), "ok")
+        self.assertEqual(p.read_marker(True, LONG), "none")
+
+
+class Options(Base):
+    def check(self, options, brokers="127.0.0.1:1"):
+        with server.connect() as c:
+            c.execute("SELECT test_check_options(%s, %s)", (brokers, json.dumps(options)))
+
+    def refused(self, options, words, **more):
+        with self.assertRaisesRegex(psycopg.Error, words) as caught:
+            self.check(options, **more)
+        return caught.exception
+
+    def test_options(self):
+        self.check({"compression.type": "zstd", "linger.ms": 2.5,
+                    "enable.ssl.certificate.verification": False})
+        e = self.refused({"sasl.kerberos.kinit.cmd": "true"}, "unknown publisher option")
+        self.assertIn("compression.type", e.diag.message_detail)
+        self.refused({"plugin.library.paths": "/tmp/x.so"}, "unknown publisher option")
+        self.refused({"transactional.id": "x"}, "set by mesh_outbox itself")
+        self.refused({"linger.ms": "soon"}, 'option "linger.ms" is not accepted')
+        self.refused({"linger.ms": [1]}, "must be a string, a number or a boolean")
+        self.refused([1], "must be a JSON object")
+        self.refused({}, "no brokers", brokers=" ,")
+        self.refused({"sasl.password": "secret"}, "must refer to a file")
+
+    def test_secrets(self):
+        path = os.path.join(directory, "secret")
+        with open(path, "w") as f:
+            f.write("hidden-word\n")
+        os.chmod(path, 0o644)
+        option = {"sasl.password": {"file": path}}
+        self.refused(option, "is unsafe")
+        os.chmod(path, 0o600)
+        self.check(option)
+        self.refused({"sasl.password": {"file": path + "x"}}, "could not open file")
+        self.refused({"sasl.password": {"file": "relative"}}, "not an absolute path")
+        with server.connect() as c:
+            c.execute("CREATE ROLE clerk")
+            c.execute("SET ROLE clerk")
+            with self.assertRaisesRegex(psycopg.Error, "permission denied"):
+                c.execute("SELECT test_check_options('b:1', %s)", (json.dumps(option),))
+            with self.assertRaisesRegex(psycopg.Error, "permission denied"):
+                c.execute("SELECT test_check_options('b:1', '{\"ssl.ca.location\": \"/etc/passwd\"}')")
+            c.execute("RESET ROLE")
+            c.execute("DROP ROLE clerk")
+
+    def test_partition(self):
+        """Figures from Java's own tests of Utils.murmur2."""
+        with server.connect() as c:
+            for key, h in ((b"21", -973932308), (b"foobar", -790332482),
+                           (b"a-little-bit-long-string", -985981536),
+                           (b"a-little-bit-longer-string", -1486304829),
+                           (b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58897971),
+                           (b"abc", 479470107)):
+                got = c.execute("SELECT test_partition(%s, 1000003)", (key,)).fetchone()[0]
+                self.assertEqual(got, (h & 0x7fffffff) % 1000003)
+
+
+class Kafka(Base):
+    def test_transactions(self):
+        p = self.ready(self.producer())
+        self.assertEqual(p.read_marker(True, LONG), "none")
+        self.publish(p, 0, 30, 1000)
+        self.publish(p, 1, 20, 9223372032865228408)
+        self.assertEqual(p.read_marker(True, LONG), "9223372032865228408 m9223372032865228408")
+        self.assertEqual(len(values(self.name)), 50)
+        # 17 records and two commit records in each partition but the last.
+        self.assertEqual(p.end_offset(self.name, 0, LONG), "19")
+        self.assertEqual(p.offset(0), 11)
+        self.assertRegex(p.end_offset("no-such-topic", 0, LONG), "^refused")
+
+    def test_existing_topic(self):
+        cluster.create_topic(self.name, 5)
+        p = self.producer()
+        self.assertEqual(p.ensure_topic(self.name, 3, "{}", LONG), "5")
+        self.assertRegex(p.ensure_topic("bad/name", 3, "{}", LONG), "^refused")
+        self.assertRegex(p.ensure_topic("x" * 250, 3, "{}", LONG), "^refused")
+        self.assertRegex(p.ensure_topic("c-" + self.name, 3, '{"no.such.setting": 1}', LONG), "^refused")
+        self.assertEqual(p.ensure_topic("d-" + self.name, 2, '{"retention.ms": 1000000}', LONG), "2")
+
+    def test_abort_and_again(self):
+        p = self.ready(self.producer())
+        self.publish(p, 1, 3, 1)
+        self.assertEqual(p.begin(0), "ok")
+        self.assertEqual(p.produce(0, self.name, 3, 30, 100, 8), "ok")
+        self.assertEqual(p.marker(0, 50, "aborted"), "ok")
+        self.assertEqual(p.call(0, "abort"), "ok")
+        self.assertRegex(p.deliver(0, LONG), "^0/")
+        self.assertEqual(p.read_marker(True, LONG), "1 m1")
+        self.publish(p, 0, 30, 51)
+        self.assertEqual(len(values(self.name)), 33)
+
+    def test_open_transaction(self):
+        """The marker while a transaction with one is open, and after fencing."""
+        p = self.ready(self.producer())
+        self.publish(p, 0, 3, 10)
+        self.assertEqual(p.begin(0), "ok")
+        self.assertEqual(p.produce(0, self.name, 3, 3, 100, 8), "ok")
+        self.assertEqual(p.marker(0, 20, "open"), "ok")
+        self.assertRegex(p.deliver(0, LONG), "^0/0")
+        q = self.producer()
+        self.assertEqual(q.read_marker(False, LONG), "10 m10")
+        self.assertEqual(q.read_marker(True, 1500), "busy")
+        for lane in (0, 1):
+            self.assertEqual(q.call(lane, "init"), "ok")
+        self.assertEqual(q.read_marker(True, LONG), "10 m10")
+        self.assertRegex(p.call(0, "commit"), "^fenced")
+        self.assertRegex(p.begin(0), "^fenced")
+        self.assertRegex(p.produce(0, self.name, 3, 1, 100, 8), "^FAILED, fenced")
+        self.publish(q, 0, 4, 30)
+        self.assertEqual(len(values(self.name)), 7)
+        self.assertEqual(len(values(self.name, "read_uncommitted")), 10)
+        # The fenced one, back to life with new handles, fences in turn.
+        p.reset()
+        for lane in (0, 1):
+            self.assertEqual(p.call(lane, "init"), "ok")
+        self.publish(p, 1, 2, 40)
+        self.assertEqual(q.begin(1), "ok")          # nothing asked a broker yet
+        q.produce(1, self.name, 3, 1, 100, 8)
+        self.assertRegex(q.marker(1, 50, "late"), "^fenced")
+        self.assertEqual(len(values(self.name)), 9)
+        self.assertEqual(p.read_marker(True, LONG), "40 m40")
+
+    def test_too_large(self):
+        p = self.ready(self.producer(), config='{"max.message.bytes": 20000}')
+        # Larger than message.max.bytes: refused here, harmless.
+        self.assertEqual(p.begin(0), "ok")
+        self.assertRegex(p.produce(0, self.name, 3, 1, 1100000, 8), "^REFUSED")
+        self.assertEqual(p.produce(0, self.name, 3, 3, 100, 8), "ok")
+        self.assertEqual(p.marker(0, 10, "m10"), "ok")
+        self.assertRegex(p.deliver(0, LONG), "^0/0")
+        self.assertEqual(p.call(0, "commit"), "ok")
+        # Larger than the topic takes: refused by the broker.
+        self.assertEqual(p.begin(0), "ok")
+        self.assertEqual(p.produce(0, self.name, 3, 1, 30000, 8), "ok")
+        self.assertEqual(p.deliver(0, LONG), "0/1 repeat 0 refused 1 no_topic 0")
+        self.assertEqual(p.call(0, "abort"), "ok")
+        # The next one may fail once more, for nobody's fault.
+        for attempt in (1, 2):
+            self.assertEqual(p.begin(0), "ok")
+            self.assertEqual(p.produce(0, self.name, 3, 4, 100, 8), "ok")
+            if p.deliver(0, LONG) == "0/0 repeat 0 refused 0 no_topic 0":
+                break
+            self.assertRegex(p.deliver(0, LONG), "refused 0 no_topic 0")
+            self.assertEqual(p.call(0, "abort"), "ok")
+        self.assertEqual(p.marker(0, 20, "m20"), "ok")
+        self.assertEqual(p.call(0, "commit"), "ok")
+        self.assertEqual(len(values(self.name)), 7)
+
+    def test_no_such_partition(self):
+        p = self.ready(self.producer(), partitions=1)
+        self.publish(p, 1, 0, 1)
+        self.assertEqual(p.begin(0), "ok")
+        self.assertEqual(p.produce(0, self.name, 1, 1, 100, 8), "ok")
+        self.assertRegex(p.deliver(0, LONG), "^0/0")
+        self.assertRegex(p.produce(0, self.name, 2, 2, 100, 8), "^FAILED, refused")
+        self.assertEqual(p.call(0, "abort"), "ok")
+
+    def test_marker_without_topic(self):
+        """No topic, no group: no marker, and no error."""
+        p = self.producer(ident="never-" + self.name)
+        self.assertEqual(p.read_marker(True, LONG), "none")
+        self.assertEqual(p.read_marker(False, LONG), "none")
+
+    def test_stopped_broker(self):
+        """Commit, marker and destroy while the broker does not answer."""
+        p = self.ready(self.producer(), partitions=3)
+        self.publish(p, 1, 3, 1)
+        self.assertEqual(p.begin(0), "ok")
+        self.assertEqual(p.produce(0, self.name, 3, 30, 100, 8), "ok")
+        self.assertEqual(p.marker(0, 10, "m10"), "ok")
+        self.assertRegex(p.deliver(0, LONG), "^0/0")
+        cluster.signal(1, signal.SIGSTOP)
+        p.start(0, "commit")
+        self.assertEqual(p.end(0, 2000), "busy")
+        self.assertRegex(p.trouble(100), "committing")
+        cluster.signal(1, signal.SIGCONT)
+        self.assertEqual(p.end(0), "ok")
+        self.assertIsNone(p.trouble(100))
+        self.assertEqual(p.read_marker(True, LONG), "10 m10")
+        # A marker that needs many tries is one marker.
+        self.assertEqual(p.begin(1), "ok")
+        self.assertEqual(p.produce(1, self.name, 3, 3, 100, 8), "ok")
+        self.assertRegex(p.deliver(1, LONG), "^0/0")
+        cluster.signal(1, signal.SIGSTOP)
+        p.start_marker(1, 20, "m20")
+        self.assertEqual(p.end(1, 2000), "busy")
+        cluster.signal(1, signal.SIGCONT)
+        self.assertEqual(p.end(1), "ok")
+        self.assertEqual(p.call(1, "commit"), "ok")
+        self.assertEqual(p.read_marker(True, LONG), "20 m20")
+        self.assertEqual(len(values(self.name)), 36)
+        # And the end is bounded, a call in each lane.
+        self.assertEqual(p.begin(0), "ok")
+        self.assertEqual(p.produce(0, self.name, 3, 3000, 1000, 8), "ok")
+        cluster.signal(1, signal.SIGSTOP)
+        p.start_marker(0, 30, "m30")
+        self.assertEqual(p.read_marker(True, 500), "busy")
+        self.assertLess(p.destroy(), 1200)
+
+    def test_restarted_broker(self):
+        p = self.ready(self.producer())
+        self.publish(p, 1, 3, 1)
+        self.assertEqual(p.begin(0), "ok")
+        self.assertEqual(p.produce(0, self.name, 3, 30, 100, 8), "ok")
+        self.assertEqual(p.marker(0, 10, "m10"), "ok")
+        self.assertRegex(p.deliver(0, LONG), "^0/0")
+        cluster.kill(1)
+        p.start(0, "commit")
+        self.assertEqual(p.end(0, 3000), "busy")
+        self.assertRegex(p.trouble(100), "refused|down|Disconnected")
+        cluster.up()
+        self.assertEqual(p.end(0), "ok")
+        self.publish(p, 1, 3, 20)
+        self.assertEqual(p.read_marker(True, LONG), "20 m20")
+        self.assertEqual(len(values(self.name)), 36)
+
+    def test_idle_outage(self):
+        """A broker that goes while nothing is asked of it; and costs no CPU."""
+        p = self.ready(self.producer())
+        self.publish(p, 0, 3, 1)
+        pid = p.session.info.backend_pid
+        cluster.kill(1)
+        until(lambda: p.trouble(200) is not None, 30, "trouble")
+        before = cpu(pid)
+        p.trouble(4000)
+        self.assertLess(cpu(pid) - before, 0.4)
+        cluster.up()
+        until(lambda: p.trouble(200) is None, 30, "the end of trouble")
+        self.publish(p, 1, 3, 2)
+
+    def test_unreachable(self):
+        p = self.producer("127.0.0.1:1")
+        p.start(0, "init")
+        self.assertEqual(p.end(0, 1500), "busy")
+        self.assertRegex(p.trouble(100), "Connection refused|down")
+        self.assertLess(p.destroy(), 1200)
+
+    def test_no_leak(self):
+        p = self.producer()
+        p.destroy()
+        first = p.counts()
+        for _ in range(100):
+            p.create(cluster.bootstrap, "{}", self.name)
+            p.destroy()
+        self.assertEqual(p.counts(), first)
+        p.create("embedded", "{}", self.name)
+        p.destroy()
+        for _ in range(10):
+            p.create("embedded", "{}", self.name)
+            self.assertEqual(p.call(0, "init"), "ok")
+            p.reset()
+            p.destroy()
+        self.assertEqual(p.counts(), first)
+
+
+def cpu(pid):
+    """Seconds of CPU that a process has used."""
+    with open(f"/proc/{pid}/stat") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
