@@ -310,17 +310,22 @@ advance_running(MoPublisherSlot *slot, Pair *pair, TimestampTz now)
 		? stop_pair(pair, now) : -1;
 }
 
-/* Says why nothing runs, once. */
+/*
+ * Says that nothing runs, and why.  An error from before a pause stays; that
+ * a publisher is foreign is said, and taken back when it is not any more.
+ */
 static void
 pause_stopped(MoPublisherSlot *slot)
 {
-	if (slot->state == MO_STATE_PAUSED)
-		return;
-	if (slot->foreign)
-		mo_shmem_set_state(slot, MO_STATE_PAUSED,
-						   "it was created on another server or in another database",
+	const char *foreign = "it was created on another server or in another database";
+	bool		said = strcmp(slot->error, foreign) == 0;
+
+	if (slot->foreign && !said)
+		mo_shmem_set_state(slot, MO_STATE_PAUSED, foreign,
 						   "If it is to publish from here, call mesh_outbox.resume_publisher().");
-	else
+	else if (!slot->foreign && said)
+		mo_shmem_set_state(slot, MO_STATE_PAUSED, "", NULL);
+	else if (slot->state != MO_STATE_PAUSED)
 		mo_shmem_set_state(slot, MO_STATE_PAUSED, NULL, NULL);
 }
 
