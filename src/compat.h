@@ -79,4 +79,21 @@ extern PGDLLEXPORT void _PG_output_plugin_init(struct OutputPluginCallbacks *cb)
 #define pg_noreturn pg_attribute_noreturn()
 #endif
 
+/*
+ * 16: actions of the JSON parser return a result instead of nothing.
+ * 17: a lexer is set up in a struct of the caller's, or allocated for NULL.
+ */
+#if PG_VERSION_NUM < 160000
+#define MoJsonResult void
+#define MO_JSON_CONTINUE return
+#else
+#define MoJsonResult JsonParseErrorType
+#define MO_JSON_CONTINUE return JSON_SUCCESS
+#endif
+#if PG_VERSION_NUM < 170000
+#define mo_json_lexer(json) makeJsonLexContext(json, true)
+#else
+#define mo_json_lexer(json) makeJsonLexContext(NULL, json, true)
+#endif
+
 #endif							/* MO_COMPAT_H */

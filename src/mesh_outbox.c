@@ -19,6 +19,7 @@
 #include "postgres.h"
 
 #include "compat.h"
+#include "contract/schema.h"
 #include "guc.h"
 #include "publisher/hooks.h"
 #include "publisher/launcher.h"
@@ -32,5 +33,6 @@ _PG_init(void)
 	mo_guc_init();
 	mo_shmem_init();
 	mo_hooks_init();
+	mo_registry_init();
 	mo_launcher_init();
 }

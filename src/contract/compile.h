@@ -134,6 +134,9 @@ extern MoArrayRules *mo_node_array(MoNode *node);
 extern MoObjectRules *mo_node_object(MoNode *node);
 extern MoNumberRules *mo_node_number(MoNode *node);
 
+/* check.c */
+extern List *mo_schema_faults(Jsonb *schema, bool contract);
+
 /* keyword.c */
 extern const MoKeyword *mo_keyword_find(const char *name, uint32 len);
 extern const MoKeyword *mo_keyword_table(int *count);
@@ -165,6 +168,10 @@ extern const MoDialect *mo_dialect_default(void);
 extern const MoDialect *mo_dialect_find(MoCompiler *c, const char *uri,
 										const MoNode *node);
 extern const char *mo_metaschema_text(const char *uri);
+
+/* duplicates.c */
+extern List *mo_duplicates_find(text *json);
+extern bool mo_json_text_is_valid(text *json);
 
 /* strict.c */
 extern void mo_strict_keyword(MoCompiler *c, MoNode *node,

@@ -15,6 +15,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
+#include "contract/compile.h"
 #include "contract/walk.h"
 
 /* RFC 4648 base64 with padding and without line breaks. */
@@ -36,33 +37,6 @@ is_base64(const char *s, uint32 len)
 			return false;
 	}
 	return true;
-}
-
-/* Parses JSON text without raising an error for text that is none. */
-static Jsonb *
-parse_json(const char *text)
-{
-	MemoryContext caller = CurrentMemoryContext;
-	Jsonb	   *result = NULL;
-
-	PG_TRY();
-	{
-		result = DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
-													CStringGetDatum(text)));
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
-		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_DATA_EXCEPTION)
-			PG_RE_THROW();
-		FlushErrorState();
-		FreeErrorData(error);
-	}
-	PG_END_TRY();
-	return result;
 }
 
 bool
@@ -98,12 +72,13 @@ mo_walk_content(MoWalk *w, const MoNode *node, const MoValue *v)
 		text = mo_value_cstring(v);
 	if (!rules->content_json)
 		return true;
-	document = parse_json(text);
-	if (document == NULL)
+	if (!mo_json_text_is_valid(cstring_to_text(text)))
 		return mo_violate(w, node, "contentMediaType", v, NULL,
 						  "does not contain valid JSON");
 	if (rules->content_schema == NULL)
 		return true;
+	document = DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
+												  CStringGetDatum(text)));
 	mo_value_root(document, &root);
 	return mo_walk(w, rules->content_schema, &root, 0);
 }

@@ -445,17 +445,6 @@ COMMENT ON FUNCTION mesh_outbox.next_version(text, text) IS
     'the version a proposal gets that does not name one';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.next_version(text, text) FROM PUBLIC;
 
-CREATE FUNCTION mesh_outbox.resolve_schema(schema json) RETURNS jsonb
-    LANGUAGE plpgsql STABLE
-    SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    RETURN schema::jsonb;
-END
-$$;
-COMMENT ON FUNCTION mesh_outbox.resolve_schema(json) IS
-    'a schema with its references bundled; error if it cannot be a contract''s';
-REVOKE EXECUTE ON FUNCTION mesh_outbox.resolve_schema(json) FROM PUBLIC;
-
 CREATE FUNCTION mesh_outbox.propose_contract(
     product text, event_type text, schema json, key text, version text DEFAULT NULL,
     event_time text DEFAULT NULL, description text DEFAULT NULL,

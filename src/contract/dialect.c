@@ -130,6 +130,14 @@ custom_dialect(MoCompiler *c, const char *uri, const MoNode *node)
 
 	/* Two meta-schemas may name each other as theirs. */
 	check_stack_depth();
+	if (c->schema->options.contract)
+	{
+		mo_compile_fault(c, node, "$schema",
+						 "Contracts are written in draft 2020-12 or draft-07.",
+						 "the meta-schema \"%s\" would change the meaning of the contract when it changes",
+						 uri);
+		return NULL;
+	}
 	document = mo_resource_load(c, uri);
 	if (document == NULL)
 	{

@@ -445,7 +445,7 @@ static const MoKeyword keywords[] = {
 	{"minContains", ONLY2020, MO_V_VALIDATION, mo_assert_min_contains},
 	{"prefixItems", ONLY2020, MO_V_APPLICATOR, compile_prefix_items},
 	{"uniqueItems", BOTH, MO_V_VALIDATION, mo_assert_unique_items},
-	{"dependencies", ONLY7, MO_V_APPLICATOR, compile_dependencies},
+	{"dependencies", BOTH, MO_V_APPLICATOR, compile_dependencies},
 	{"contentSchema", ONLY2020, MO_V_CONTENT, compile_content_schema},
 	{"maxProperties", BOTH, MO_V_VALIDATION, mo_assert_max_properties},
 	{"minProperties", BOTH, MO_V_VALIDATION, mo_assert_min_properties},

@@ -66,4 +66,7 @@ extern List *mo_schema_violations(const MoSchema *schema, Jsonb *instance,
 typedef Jsonb *(*MoSchemaLoader) (const char *uri);
 extern MoSchemaLoader mo_schema_load_hook;
 
+/* Makes registered schemas known to the compiler; called once at load. */
+extern void mo_registry_init(void);
+
 #endif							/* MO_SCHEMA_H */

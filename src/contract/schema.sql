@@ -1,30 +1,149 @@
+/* src/contract/schema.sql: the JSON Schema engine as plain functions */
 
--- Schemas: the JSON Schema engine as plain functions.  They use a schema
--- literally; contracts add their stricter rules on top.
+-- ---------------------------------------------------------------------
+-- Schemas that others may refer to
+-- ---------------------------------------------------------------------
 
-CREATE FUNCTION mesh_outbox.is_valid(schema jsonb, instance jsonb)
-RETURNS boolean
-AS 'MODULE_PATHNAME', 'mesh_outbox_is_valid'
-LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 20;
-COMMENT ON FUNCTION mesh_outbox.is_valid(jsonb, jsonb) IS
-'Is the instance valid under the JSON Schema (2020-12 or draft-07, formats asserted)? For CHECK constraints and queries; refuses references outside the schema. Use schema_violations() to see why not.';
+CREATE TABLE mesh_outbox.schema_document (
+    uri           text PRIMARY KEY,
+    schema        jsonb NOT NULL,
+    registered_by regrole NOT NULL,
+    registered_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE mesh_outbox.schema_document IS
+    'schemas that references lead to by URI; nothing is ever fetched from the network';
+GRANT SELECT ON mesh_outbox.schema_document TO PUBLIC;
+SELECT pg_catalog.pg_extension_config_dump('mesh_outbox.schema_document', '');
+
+CREATE FUNCTION mesh_outbox.find_schema(uri text) RETURNS jsonb
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    RETURN (SELECT d.schema FROM mesh_outbox.schema_document d WHERE d.uri = find_schema.uri);
+COMMENT ON FUNCTION mesh_outbox.find_schema(text) IS
+    'the schema that a reference to the URI leads to; NULL if there is none';
+
+CREATE FUNCTION mesh_outbox.register_schema(uri text, schema json) RETURNS void
+    LANGUAGE mesh_outbox_plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM mesh_outbox.require_admin('register a schema');
+    IF uri IS NULL OR uri !~ '^[A-Za-z][A-Za-z0-9+.-]*:[^#]+$' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('"%s" cannot name a schema', uri),
+            DETAIL = 'A schema is registered under an absolute URI without a fragment.';
+    END IF;
+    IF json_typeof(schema) NOT IN ('object', 'boolean') THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('a schema must be an object, true or false, not %s', json_typeof(schema));
+    END IF;
+    INSERT INTO mesh_outbox.schema_document (uri, schema, registered_by)
+    VALUES (uri, schema::jsonb, mesh_outbox.caller())
+    ON CONFLICT ON CONSTRAINT schema_document_pkey DO UPDATE
+    SET schema = excluded.schema, registered_by = excluded.registered_by, registered_at = now();
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.register_schema(text, json) IS
+    'makes a schema known under an absolute URI, for references to it; replaces an earlier one. Contracts in force keep the text they were proposed with';
+
+CREATE FUNCTION mesh_outbox.unregister_schema(uri text) RETURNS void
+    LANGUAGE mesh_outbox_plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM mesh_outbox.require_admin('unregister a schema');
+    DELETE FROM mesh_outbox.schema_document d WHERE d.uri = unregister_schema.uri;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'undefined_object',
+            MESSAGE = format('no schema is registered as "%s"', uri);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.unregister_schema(text) IS
+    'forgets a registered schema; contracts in force keep the text they were proposed with';
+
+-- ---------------------------------------------------------------------
+-- Validation
+-- ---------------------------------------------------------------------
+
+CREATE FUNCTION mesh_outbox.is_valid(schema jsonb, instance jsonb, formats boolean DEFAULT true)
+    RETURNS boolean
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
+    AS 'MODULE_PATHNAME', 'mo_sql_is_valid';
+COMMENT ON FUNCTION mesh_outbox.is_valid(jsonb, jsonb, boolean) IS
+    'whether the instance is valid under the JSON Schema (2020-12 or draft-07); for CHECK constraints and queries, so it refuses references outside the schema. formats => false lets "format" only annotate. schema_violations() says why not';
 
 CREATE FUNCTION mesh_outbox.schema_violations(
-	schema jsonb, instance jsonb,
-	OUT instance_pointer text, OUT schema_pointer text, OUT keyword text,
-	OUT message text, OUT found text, OUT hint text)
-RETURNS SETOF record
-AS 'MODULE_PATHNAME', 'mesh_outbox_schema_violations'
-LANGUAGE C STABLE STRICT PARALLEL SAFE COST 100 ROWS 5;
-COMMENT ON FUNCTION mesh_outbox.schema_violations(jsonb, jsonb) IS
-'All ways in which the instance breaks the JSON Schema, one per row with its place in both; no row if it is valid. For a failed anyOf or oneOf the closest alternative comes first.';
+    schema jsonb, instance jsonb, formats boolean DEFAULT true,
+    content boolean DEFAULT false, closed boolean DEFAULT false,
+    OUT instance_pointer text, OUT schema_pointer text, OUT keyword text,
+    OUT message text, OUT found text, OUT hint text)
+    RETURNS SETOF record
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100 ROWS 5
+    AS 'MODULE_PATHNAME', 'mo_sql_schema_violations';
+COMMENT ON FUNCTION mesh_outbox.schema_violations(jsonb, jsonb, boolean, boolean, boolean) IS
+    'all ways in which the instance breaks the JSON Schema, with the place in both; no row if it is valid. Of a failed anyOf or oneOf the closest alternative comes first. content => true asserts contentEncoding and contentMediaType; closed => true refuses undeclared properties as a contract does';
 
 CREATE FUNCTION mesh_outbox.check_schema(
-	schema jsonb, contract boolean DEFAULT false,
-	OUT schema_pointer text, OUT keyword text, OUT message text,
-	OUT hint text)
-RETURNS SETOF record
-AS 'MODULE_PATHNAME', 'mesh_outbox_check_schema'
-LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000 ROWS 5;
-COMMENT ON FUNCTION mesh_outbox.check_schema(jsonb, boolean) IS
-'All faults of a JSON Schema, one per row with its place; no row if it can be used. With contract => true also what a contract would refuse because it would be ignored in silence.';
+    schema json, contract boolean DEFAULT false,
+    OUT schema_pointer text, OUT keyword text, OUT message text, OUT hint text)
+    RETURNS SETOF record
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 ROWS 5
+    AS 'MODULE_PATHNAME', 'mo_sql_check_schema';
+COMMENT ON FUNCTION mesh_outbox.check_schema(json, boolean) IS
+    'all faults of a JSON Schema with their places; no row if it can be used. contract => true also lists what a contract refuses because it would be ignored in silence';
+
+-- ---------------------------------------------------------------------
+-- Contracts
+-- ---------------------------------------------------------------------
+
+CREATE FUNCTION mesh_outbox.referenced_schemas(schema jsonb, OUT uri text, OUT document jsonb)
+    RETURNS SETOF record
+    LANGUAGE c STABLE STRICT COST 1000 ROWS 5
+    AS 'MODULE_PATHNAME', 'mo_sql_referenced_schemas';
+COMMENT ON FUNCTION mesh_outbox.referenced_schemas(jsonb) IS
+    'the registered schemas that a schema refers to, directly or through others';
+
+CREATE FUNCTION mesh_outbox.resolve_schema(schema json) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    fault record;
+    faults text;
+    resolved jsonb;
+    definitions text;
+    bundled jsonb;
+BEGIN
+    SELECT f.message, f.hint, nullif(f.schema_pointer, '') AS place INTO fault
+    FROM mesh_outbox.check_schema(schema, true) f LIMIT 1;
+    IF FOUND THEN
+        SELECT string_agg(concat_ws(': ', nullif(f.schema_pointer, ''), f.message), E'\n') INTO faults
+        FROM mesh_outbox.check_schema(schema, true) f;
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = 'the schema cannot be a contract''s: ' || concat_ws(': ', fault.place, fault.message),
+            DETAIL = faults,
+            HINT = coalesce(fault.hint, 'mesh_outbox.check_schema(…, contract => true) lists all faults.');
+    END IF;
+    resolved := schema::jsonb;
+    IF jsonb_typeof(resolved) <> 'object' THEN
+        RETURN resolved;
+    END IF;
+    -- A document brings its own base URI along, so it can stand in $defs.
+    definitions := CASE WHEN resolved ->> '$schema' LIKE '%draft-07%' THEN 'definitions' ELSE '$defs' END;
+    SELECT jsonb_object_agg(r.uri, CASE jsonb_typeof(r.document)
+                                       WHEN 'object' THEN jsonb_build_object('$id', r.uri) || r.document
+                                       ELSE jsonb_build_object('$id', r.uri, 'allOf', jsonb_build_array(r.document))
+                                   END)
+    INTO bundled FROM mesh_outbox.referenced_schemas(resolved) r;
+    IF bundled IS NOT NULL THEN
+        resolved := resolved || jsonb_build_object(definitions,
+                                    coalesce(resolved -> definitions, '{}') || bundled);
+    END IF;
+    RETURN resolved;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.resolve_schema(json) IS
+    'a schema with the schemas it refers to bundled into it; error if it cannot be a contract''s';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.resolve_schema(json) FROM PUBLIC;

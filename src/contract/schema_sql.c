@@ -17,29 +17,33 @@
 #include "funcapi.h"
 #include "nodes/primnodes.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 
 #include "contract/compile.h"
 
-PG_FUNCTION_INFO_V1(mesh_outbox_is_valid);
-PG_FUNCTION_INFO_V1(mesh_outbox_schema_violations);
-PG_FUNCTION_INFO_V1(mesh_outbox_check_schema);
+PG_FUNCTION_INFO_V1(mo_sql_is_valid);
+PG_FUNCTION_INFO_V1(mo_sql_schema_violations);
+PG_FUNCTION_INFO_V1(mo_sql_check_schema);
+PG_FUNCTION_INFO_V1(mo_sql_referenced_schemas);
 
 #define PROGRAMS_KEPT		8
+
+/* is_valid and schema_violations take the schema first, then the instance. */
+#define INSTANCE_ARGUMENT	1
 
 typedef struct KeptProgram
 {
 	MemoryContext context;
 	Jsonb	   *schema;			/* the bytes it was compiled from */
+	MoSchemaOptions options;
 	MoSchema   *program;
 } KeptProgram;
 
 typedef struct CallSite
 {
-	bool		constant;		/* the schema argument is a Const */
-	MoSchemaOptions options;
+	bool		constant;		/* all arguments but the instance are */
 	int			count;
-	int			next;			/* the one to replace when full */
 	KeptProgram kept[PROGRAMS_KEPT];	/* [0] is the latest used */
 } CallSite;
 
@@ -57,7 +61,7 @@ argument_is_constant(FmgrInfo *flinfo, int number)
 }
 
 static CallSite *
-call_site(FunctionCallInfo fcinfo, const MoSchemaOptions *options)
+call_site(FunctionCallInfo fcinfo)
 {
 	CallSite   *site = fcinfo->flinfo->fn_extra;
 
@@ -65,8 +69,12 @@ call_site(FunctionCallInfo fcinfo, const MoSchemaOptions *options)
 	{
 		site = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt,
 									  sizeof(CallSite));
-		site->constant = argument_is_constant(fcinfo->flinfo, 0);
-		site->options = *options;
+		site->constant = true;
+		for (int i = 0; i < fcinfo->nargs; i++)
+		{
+			if (i != INSTANCE_ARGUMENT)
+				site->constant &= argument_is_constant(fcinfo->flinfo, i);
+		}
 		fcinfo->flinfo->fn_extra = site;
 	}
 	return site;
@@ -85,6 +93,7 @@ compile_program(MemoryContext parent, Jsonb *schema,
 	kept.context = AllocSetContextCreate(CurrentMemoryContext,
 										 "mesh_outbox schema",
 										 ALLOCSET_SMALL_SIZES);
+	kept.options = *options;
 	kept.program = mo_schema_compile(schema, options, kept.context);
 	kept.schema = MemoryContextAlloc(kept.context, VARSIZE(schema));
 	memcpy(kept.schema, schema, VARSIZE(schema));
@@ -93,16 +102,23 @@ compile_program(MemoryContext parent, Jsonb *schema,
 }
 
 static bool
-same_schema(const Jsonb *a, const Jsonb *b)
+is_program_of(const KeptProgram *kept, const Jsonb *schema,
+			  const MoSchemaOptions *options)
 {
-	return VARSIZE(a) == VARSIZE(b) && memcmp(a, b, VARSIZE(a)) == 0;
+	return VARSIZE(kept->schema) == VARSIZE(schema) &&
+		memcmp(kept->schema, schema, VARSIZE(schema)) == 0 &&
+		memcmp(&kept->options, options, sizeof(MoSchemaOptions)) == 0;
 }
 
-/* The program for this call's schema argument. */
+/*
+ * The program for this call's schema argument.  A program with references
+ * into the catalog lives as long as the statement, so that it never outlives
+ * a change it could see.
+ */
 static const MoSchema *
 program_for(FunctionCallInfo fcinfo, const MoSchemaOptions *options)
 {
-	CallSite   *site = call_site(fcinfo, options);
+	CallSite   *site = call_site(fcinfo);
 	KeptProgram kept;
 	Jsonb	   *schema;
 	int			i;
@@ -112,7 +128,7 @@ program_for(FunctionCallInfo fcinfo, const MoSchemaOptions *options)
 	schema = PG_GETARG_JSONB_P(0);
 	for (i = 0; i < site->count; i++)
 	{
-		if (same_schema(site->kept[i].schema, schema))
+		if (is_program_of(&site->kept[i], schema, options))
 			break;
 	}
 	if (i < site->count)
@@ -120,7 +136,7 @@ program_for(FunctionCallInfo fcinfo, const MoSchemaOptions *options)
 	else
 	{
 		kept = compile_program(fcinfo->flinfo->fn_mcxt, schema,
-							   &site->options);
+							   options);
 		if (site->count < PROGRAMS_KEPT)
 			i = site->count++;
 		else
@@ -131,12 +147,12 @@ program_for(FunctionCallInfo fcinfo, const MoSchemaOptions *options)
 	return kept.program;
 }
 
-/* is_valid(schema jsonb, instance jsonb) returns boolean */
+/* is_valid(schema jsonb, instance jsonb, formats boolean) returns boolean */
 Datum
-mesh_outbox_is_valid(PG_FUNCTION_ARGS)
+mo_sql_is_valid(PG_FUNCTION_ARGS)
 {
-	static const MoSchemaOptions options = {
-		.assert_formats = true, .immutable = true
+	const MoSchemaOptions options = {
+		.assert_formats = PG_GETARG_BOOL(2), .immutable = true
 	};
 	const MoSchema *program = program_for(fcinfo, &options);
 	Jsonb	   *instance = PG_GETARG_JSONB_P(1);
@@ -153,59 +169,100 @@ text_or_null(const char *s, bool *isnull)
 	return s ? CStringGetTextDatum(s) : (Datum) 0;
 }
 
-/* schema_violations(schema jsonb, instance jsonb) returns setof violation */
-Datum
-mesh_outbox_schema_violations(PG_FUNCTION_ARGS)
+/* Adds violations to a set-returning function's result, ncolumns of each. */
+static void
+put_violations(ReturnSetInfo *rsinfo, List *violations, bool with_instance)
 {
-	static const MoSchemaOptions options = {.assert_formats = true};
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	const MoSchema *program;
-	List	   *violations;
 	ListCell   *lc;
 
-	InitMaterializedSRF(fcinfo, 0);
-	program = program_for(fcinfo, &options);
-	violations = mo_schema_violations(program, PG_GETARG_JSONB_P(1), 0);
 	foreach(lc, violations)
 	{
 		const MoViolation *v = lfirst(lc);
 		Datum		values[6];
 		bool		nulls[6];
+		int			n = 0;
 
-		values[0] = text_or_null(v->instance_pointer, &nulls[0]);
-		values[1] = text_or_null(v->schema_pointer, &nulls[1]);
-		values[2] = text_or_null(v->keyword, &nulls[2]);
-		values[3] = text_or_null(v->message, &nulls[3]);
-		values[4] = text_or_null(v->found, &nulls[4]);
-		values[5] = text_or_null(v->hint, &nulls[5]);
+		if (with_instance)
+		{
+			values[n] = text_or_null(v->instance_pointer, &nulls[n]);
+			n++;
+		}
+		values[n] = text_or_null(v->schema_pointer, &nulls[n]);
+		n++;
+		values[n] = text_or_null(v->keyword, &nulls[n]);
+		n++;
+		values[n] = text_or_null(v->message, &nulls[n]);
+		n++;
+		if (with_instance)
+		{
+			values[n] = text_or_null(v->found, &nulls[n]);
+			n++;
+		}
+		values[n] = text_or_null(v->hint, &nulls[n]);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
+}
+
+/*
+ * schema_violations(schema jsonb, instance jsonb, formats boolean,
+ *					 content boolean, closed boolean) returns setof record
+ */
+Datum
+mo_sql_schema_violations(PG_FUNCTION_ARGS)
+{
+	const MoSchemaOptions options = {
+		.assert_formats = PG_GETARG_BOOL(2),
+		.assert_content = PG_GETARG_BOOL(3),
+		.closed = PG_GETARG_BOOL(4)
+	};
+	const MoSchema *program;
+
+	InitMaterializedSRF(fcinfo, 0);
+	program = program_for(fcinfo, &options);
+	put_violations((ReturnSetInfo *) fcinfo->resultinfo,
+				   mo_schema_violations(program, PG_GETARG_JSONB_P(1), 0),
+				   true);
 	return (Datum) 0;
 }
 
-/* check_schema(schema jsonb, contract boolean) returns setof fault */
+/* check_schema(schema json, contract boolean) returns setof record */
 Datum
-mesh_outbox_check_schema(PG_FUNCTION_ARGS)
+mo_sql_check_schema(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	MoSchemaOptions options = {.assert_formats = true};
+	text	   *json = PG_GETARG_TEXT_PP(0);
 	List	   *faults;
-	ListCell   *lc;
+	Jsonb	   *schema;
 
 	InitMaterializedSRF(fcinfo, 0);
-	options.contract = PG_GETARG_BOOL(1);
-	mo_schema_check(PG_GETARG_JSONB_P(0), &options, CurrentMemoryContext,
-					&faults);
-	foreach(lc, faults)
-	{
-		const MoViolation *v = lfirst(lc);
-		Datum		values[4];
-		bool		nulls[4];
+	faults = mo_duplicates_find(json);
+	schema = DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
+												CStringGetDatum(text_to_cstring(json))));
+	faults = list_concat(faults,
+						 mo_schema_faults(schema, PG_GETARG_BOOL(1)));
+	put_violations((ReturnSetInfo *) fcinfo->resultinfo, faults, false);
+	return (Datum) 0;
+}
 
-		values[0] = text_or_null(v->schema_pointer, &nulls[0]);
-		values[1] = text_or_null(v->keyword, &nulls[1]);
-		values[2] = text_or_null(v->message, &nulls[2]);
-		values[3] = text_or_null(v->hint, &nulls[3]);
+/* referenced_schemas(schema jsonb) returns setof (uri text, schema jsonb) */
+Datum
+mo_sql_referenced_schemas(PG_FUNCTION_ARGS)
+{
+	const MoSchemaOptions options = {.contract = true};
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	MoSchema   *program;
+
+	InitMaterializedSRF(fcinfo, 0);
+	program = mo_schema_compile(PG_GETARG_JSONB_P(0), &options,
+								CurrentMemoryContext);
+	for (MoResource *r = program->resources; r; r = r->next)
+	{
+		Datum		values[2];
+		bool		nulls[2] = {false, false};
+
+		if (r->alias == NULL || mo_metaschema_text(r->alias) != NULL)
+			continue;
+		values[0] = CStringGetTextDatum(r->alias);
+		values[1] = JsonbPGetDatum(mo_value_jsonb(&r->document));
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;

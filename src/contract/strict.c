@@ -90,7 +90,8 @@ mo_strict_keyword(MoCompiler *c, MoNode *node, const char *name, uint32 len,
 		return;
 	if (keyword == NULL ||
 		(node->resource->dialect->draft == MO_DRAFT2020 &&
-		 strcmp(keyword->name, "definitions") == 0))
+		 (strcmp(keyword->name, "definitions") == 0 ||
+		  strcmp(keyword->name, "dependencies") == 0)))
 		unknown_keyword(c, node, pnstrdup(name, len));
 	else if (strcmp(keyword->name, "format") == 0 && v->kind == MO_STRING &&
 			 mo_format_find(v->data, v->len) == NULL)
