@@ -296,9 +296,11 @@ check_partition(MoPublisher *pub, const char *topic, int partition,
 static void
 check_topics(MoPublisher *pub)
 {
-	json_object *offsets = json_tokener_parse(pub->hello.ledger_offsets);
-	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	json_object *offsets;
 
+	if (pub->hello.ledger_offsets == NULL)
+		return;
+	offsets = json_tokener_parse(pub->hello.ledger_offsets);
 	if (json_object_is_type(offsets, json_type_object))
 	{
 		json_object_object_foreach(offsets, topic, partitions)
@@ -309,7 +311,6 @@ check_topics(MoPublisher *pub)
 		}
 	}
 	json_object_put(offsets);
-	MemoryContextSwitchTo(old);
 }
 
 /* ---------------------------------------------------------------------
