@@ -646,7 +646,9 @@ mo_start(MoPublisher *pub)
 	pub->slot_start = check_slot(pub);
 	prepare_marker_topic(pub);
 
+	/* The beginning of all: a claim before the first event says this too. */
 	memset(&m, 0, sizeof(m));
+	pub->committed.complete = true;
 	if (!pub->embedded)
 		found = find_marker(pub, &m);
 	pub->start_lsn = Max(pub->slot_start, pub->progress.lsn);
@@ -657,7 +659,9 @@ mo_start(MoPublisher *pub)
 		check_history(pub, &m);
 		pub->committed = m.position;
 		pub->dead_lsn = m.dead_lsn;
-		if (pub->progress.lsn >= m.position.txn.end_lsn && m.position.complete)
+		if (m.position.txn.commit_lsn == InvalidXLogRecPtr)
+			;
+		else if (pub->progress.lsn >= m.position.txn.end_lsn && m.position.complete)
 			check_against_progress(pub);
 		else if (m.position.txn.end_lsn > pub->slot_start || !m.position.complete)
 		{
