@@ -184,7 +184,7 @@ $$;
 COMMENT ON FUNCTION mesh_outbox.pause_publisher(text, text) IS
     'stops publishing; outboxes go on accepting events and the server keeps their WAL; for administrators';
 
-CREATE FUNCTION mesh_outbox.resume_publisher(name text, "from" text DEFAULT NULL, reason text DEFAULT NULL)
+CREATE FUNCTION mesh_outbox.resume_publisher(name text, start_from text DEFAULT NULL, reason text DEFAULT NULL)
     RETURNS void
     LANGUAGE mesh_outbox_plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
@@ -197,32 +197,32 @@ BEGIN
     PERFORM FROM mesh_outbox.publisher p WHERE p.publisher_id = publisher.publisher_id FOR UPDATE;
     SELECT * INTO progress FROM mesh_outbox.progress g
     WHERE g.publisher_id = publisher.publisher_id FOR UPDATE;
-    IF "from" NOT IN ('marker', 'ledger', 'now') THEN
+    IF start_from NOT IN ('marker', 'ledger', 'now') THEN
         RAISE EXCEPTION USING
             ERRCODE = 'invalid_parameter_value',
-            MESSAGE = format('invalid position "%s" to resume from', "from"),
+            MESSAGE = format('invalid position "%s" to resume from', start_from),
             DETAIL = 'Allowed is marker (what Kafka says was published), ledger (what PostgreSQL says) or now (give up what was not published yet).';
     END IF;
-    IF progress.attention IS NOT NULL AND "from" IS NULL THEN
+    IF progress.attention IS NOT NULL AND start_from IS NULL THEN
         RAISE EXCEPTION USING
             ERRCODE = 'object_not_in_prerequisite_state',
             MESSAGE = format('publisher "%s" needs a decision: %s', name, progress.attention),
             DETAIL = progress.attention_detail,
             HINT = coalesce(progress.attention_hint || E'\n', '')
-                   || format('SELECT mesh_outbox.resume_publisher(%L, "from" => ''marker'' | ''ledger'' | ''now'', reason => ''…'').', name);
+                   || format('SELECT mesh_outbox.resume_publisher(%L, start_from => ''marker'' | ''ledger'' | ''now'', reason => ''…'').', name);
     END IF;
-    IF "from" IS NOT NULL THEN
+    IF start_from IS NOT NULL THEN
         PERFORM mesh_outbox.require_text('reason', reason);
     END IF;
     UPDATE mesh_outbox.publisher p
-    SET paused = false, pause_reason = NULL, resume_from = "from",
+    SET paused = false, pause_reason = NULL, resume_from = start_from,
         system_identifier = mesh_outbox.this_system(), database_oid = mesh_outbox.this_database()
     WHERE p.publisher_id = publisher.publisher_id;
     UPDATE mesh_outbox.progress g
     SET attention = NULL, attention_detail = NULL, attention_hint = NULL, attention_since = NULL
     WHERE g.publisher_id = publisher.publisher_id AND g.attention IS NOT NULL;
     PERFORM mesh_outbox.record_decision(publisher.publisher_id,
-                'resume' || coalesce(' from ' || "from", ''),
+                'resume' || coalesce(' from ' || start_from, ''),
                 concat_ws('; was: ', reason, progress.attention), progress.lsn);
     PERFORM mesh_outbox.publisher_changed();
 END

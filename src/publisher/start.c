@@ -37,7 +37,7 @@
 
 #define BACK_OFF_MS		200
 #define HINT_DECIDE \
-	"Decide where to go on: mesh_outbox.resume_publisher(name, from => 'marker' | 'ledger' | 'now', reason => ...)."
+	"Decide where to go on: mesh_outbox.resume_publisher(name, start_from => 'marker' | 'ledger' | 'now', reason => ...)."
 
 static bool
 resuming(const MoPublisher *pub)
@@ -135,7 +135,7 @@ check_slot(MoPublisher *pub)
 											 info.exists ? "was invalidated or belongs to somebody else" :
 											 "was dropped",
 											 LSN_FORMAT_ARGS(pub->hello.progress_lsn)),
-									"To make a new slot and go on: mesh_outbox.resume_publisher(name, from => 'now', reason => ...).",
+									"To make a new slot and go on: mesh_outbox.resume_publisher(name, start_from => 'now', reason => ...).",
 									pub->hello.progress_lsn, mo_decode_flushed());
 	if (info.exists)
 		mo_decode_drop_slot(pub->hello.slot_name);
@@ -218,7 +218,7 @@ check_history(MoPublisher *pub, const MoMarker *m)
 	if (why != NULL)
 		mo_publisher_need_attention(pub, "the marker in Kafka is not in this server's history",
 									why,
-									"If another server publishes this stream now, drop this publisher. If this server is the one to go on: mesh_outbox.resume_publisher(name, from => 'ledger' | 'now', reason => ...).",
+									"If another server publishes this stream now, drop this publisher. If this server is the one to go on: mesh_outbox.resume_publisher(name, start_from => 'ledger' | 'now', reason => ...).",
 									pub->hello.progress_lsn,
 									m->position.txn.end_lsn);
 }
@@ -230,7 +230,7 @@ identity_mismatch(MoPublisher *pub)
 								psprintf("At %X/%X this server has another transaction than the marker names (xid %u): it is a copy of the server that wrote the marker, or the other way round.",
 										 LSN_FORMAT_ARGS(pub->committed.txn.commit_lsn),
 										 pub->committed.txn.xid),
-								"If this is a copy, drop its publisher. If this server is the one to go on: mesh_outbox.resume_publisher(name, from => 'ledger' | 'now', reason => ...).",
+								"If this is a copy, drop its publisher. If this server is the one to go on: mesh_outbox.resume_publisher(name, start_from => 'ledger' | 'now', reason => ...).",
 								pub->hello.progress_lsn,
 								pub->committed.txn.end_lsn);
 }
@@ -266,7 +266,7 @@ check_position(MoPublisher *pub, XLogRecPtr slot)
 									psprintf("The ledger knows of events published up to %X/%X, the marker says %X/%X. The cluster was replaced or restored, or the group's offsets expired.",
 											 LSN_FORMAT_ARGS(pub->hello.ledger_lsn),
 											 LSN_FORMAT_ARGS(pub->committed.txn.commit_lsn)),
-									"If the topics still have the events: mesh_outbox.resume_publisher(name, from => 'ledger', reason => ...). To publish what the marker misses again: from => 'marker'.",
+									"If the topics still have the events: mesh_outbox.resume_publisher(name, start_from => 'ledger', reason => ...). To publish what the marker misses again: from => 'marker'.",
 									pub->committed.txn.end_lsn,
 									pub->hello.ledger_lsn);
 }
@@ -289,7 +289,7 @@ check_partition(MoPublisher *pub, const char *topic, int partition,
 										 ", the ledger recorded an event at offset " INT64_FORMAT
 										 ": it was deleted, created again or restored.",
 										 topic, partition, end, last),
-								"The ledger (view mesh_outbox.batches) says which events were in it. To go on with new events: mesh_outbox.resume_publisher(name, from => 'marker', reason => ...).",
+								"The ledger (view mesh_outbox.batches) says which events were in it. To go on with new events: mesh_outbox.resume_publisher(name, start_from => 'marker', reason => ...).",
 								InvalidXLogRecPtr, pub->committed.txn.end_lsn);
 }
 
@@ -372,7 +372,7 @@ take_chosen_position(MoPublisher *pub, bool found, const MoMarker *m,
 		if (!found)
 			mo_publisher_need_attention(pub, "there is no marker in Kafka to go on from",
 										"The group of this publisher has no offset.",
-										"mesh_outbox.resume_publisher(name, from => 'ledger' | 'now', reason => ...).",
+										"mesh_outbox.resume_publisher(name, start_from => 'ledger' | 'now', reason => ...).",
 										pub->hello.progress_lsn, mo_decode_flushed());
 		if (!mo_marker_in_history(m, &pub->history, &why) ||
 			m->position.txn.end_lsn > mo_decode_flushed())
@@ -599,7 +599,7 @@ find_marker(MoPublisher *pub, MoMarker *m)
 		/* A read-uncommitted "none" cannot be stale: offsets only vanish. */
 		mo_publisher_need_attention(pub, "the marker has vanished from Kafka",
 									"Events were published before, but the publisher's group has no offset: the cluster was replaced, the group deleted, or its offsets expired.",
-									"If the topics still have the events: mesh_outbox.resume_publisher(name, from => 'ledger', reason => ...). To skip to new events: from => 'now'.",
+									"If the topics still have the events: mesh_outbox.resume_publisher(name, start_from => 'ledger', reason => ...). To skip to new events: from => 'now'.",
 									Max(pub->progress.lsn, pub->hello.ledger_lsn),
 									mo_decode_flushed());
 	}

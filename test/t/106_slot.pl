@@ -49,7 +49,7 @@ sub decide
 	$node->restart;
 	ok(wait_state($node, 'needs attention'), "$what: still so after a restart");
 	$node->safe_psql('postgres',
-		qq(SELECT mesh_outbox.resume_publisher('main', "from" => '$from', reason => 'test of $what')));
+		qq(SELECT mesh_outbox.resume_publisher('main', start_from => '$from', reason => 'test of $what')));
 	ok(until_true('streaming', sub { (status($node)->{state} // '') eq 'streaming' }),
 		"$what: streams again from $from") or diag(explain(status($node)));
 	is($node->safe_psql('postgres', qq(SELECT count(*) FROM mesh_outbox.publisher_events

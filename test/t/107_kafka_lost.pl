@@ -33,7 +33,7 @@ sub decide
 {
 	my ($what, $from) = @_;
 	$node->safe_psql('postgres',
-		qq(SELECT mesh_outbox.resume_publisher('main', "from" => '$from', reason => '$what')));
+		qq(SELECT mesh_outbox.resume_publisher('main', start_from => '$from', reason => '$what')));
 	ok(wait_state($node, 'streaming'), "$what: streams again from $from");
 	return;
 }
