@@ -220,7 +220,7 @@ mo_decode_step(MoDecoder *decoder)
 	char	   *error = NULL;
 	XLogRecPtr	flushed;
 
-	/* The reader allocates its buffers, which stay, in the current context. */
+	/* What reader and decoding keep, they allocate in the current context. */
 	MemoryContext old = MemoryContextSwitchTo(decoder->ctx->context);
 
 	/* Both bounds only grow; asking again is needed at the end only. */
@@ -237,17 +237,15 @@ mo_decode_step(MoDecoder *decoder)
 		}
 		record = XLogReadRecord(reader, &error);
 	}
-	MemoryContextSwitchTo(old);
 	if (error != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("could not read WAL at %X/%X: %s",
 						LSN_FORMAT_ARGS(reader->EndRecPtr), error)));
-	if (record == NULL)
-		return false;
-
-	LogicalDecodingProcessRecord(decoder->ctx, reader);
-	return true;
+	if (record != NULL)
+		LogicalDecodingProcessRecord(decoder->ctx, reader);
+	MemoryContextSwitchTo(old);
+	return record != NULL;
 }
 
 MoDecodeLimit
