@@ -10,17 +10,18 @@ cd "$(dirname "$0")/../.."
 
 version=4.26.0
 sha256=0c26707e2efad8aa1bfc5b7ce170f3fccc2e4918ff85989ba9ffa9facb2be326
-archive=.cache/jsonschema-$version.tar.gz
+archive=$MO_CACHE/jsonschema-$version.tar.gz
 if [ ! -f "$archive" ]; then
-	mkdir -p .cache/download
-	python3 -m pip download -q --no-deps --no-binary :all: --no-build-isolation \
-		-d .cache/download "jsonschema==$version" >/dev/null 2>&1 ||
-		python3 -m pip download -q --no-deps --no-binary :all: -d .cache/download "jsonschema==$version"
-	mv ".cache/download/jsonschema-$version.tar.gz" "$archive"
+	mkdir -p "$MO_CACHE/download"
+	[ -x "$MO_CACHE/engine-venv/bin/pip" ] ||
+		/usr/bin/python3 -m venv "$MO_CACHE/engine-venv"
+	"$MO_CACHE/engine-venv/bin/pip" download -q --disable-pip-version-check --no-deps --no-binary :all: \
+		-d "$MO_CACHE/download" "jsonschema==$version"
+	mv "$MO_CACHE/download/jsonschema-$version.tar.gz" "$archive"
 fi
 echo "$sha256  $archive" | sha256sum --check --quiet
-if [ ! -d ".cache/jsonschema-$version/json" ]; then
-	tar -xzf "$archive" -C .cache "jsonschema-$version/json"
+if [ ! -d "$MO_CACHE/jsonschema-$version/json" ]; then
+	tar -xzf "$archive" -C "$MO_CACHE" "jsonschema-$version/json"
 fi
 engine_server_start conformance
-python3 test/conformance/suite.py ".cache/jsonschema-$version/json" "${ENGINE_PSQL[@]}"
+python3 test/conformance/suite.py "$MO_CACHE/jsonschema-$version/json" "${ENGINE_PSQL[@]}"

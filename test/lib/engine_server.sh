@@ -4,23 +4,20 @@
 #   engine_server_start NAME    sets ENGINE_PSQL, the options of psql; the
 #                               server is stopped when the script ends
 #
-# PG_CONFIG may name a private PostgreSQL that already has the tree installed.
+# PG_CONFIG may name a private PostgreSQL that has this tree installed.
+. test/lib/env.sh
+
 engine_server_start()
 {
-	local name=$1 pg_config bindir
-	pg_config=${PG_CONFIG:-$(test/lib/private_pg.sh "$PWD/build/pg" 15)}
-	make -s -j2 PG_CONFIG="$pg_config" install >/dev/null
-	bindir=$("$pg_config" --bindir)
-	ENGINE_BINDIR=$bindir
+	local name=$1 pg_config=${PG_CONFIG:-$MO_PG_CONFIG}
+	[ -n "${PG_CONFIG:-}" ] || test/lib/build.sh normal >/dev/null
+	ENGINE_BINDIR=$("$pg_config" --bindir)
 	ENGINE_DIR=$(mktemp -d "/tmp/mo-$name-XXXXXX")
-	ENGINE_AS=()
-	if [ "$(id -u)" = 0 ]; then
-		chown postgres "$ENGINE_DIR"
-		ENGINE_AS=(runuser -u postgres --)
-	fi
-	trap 'engine_server_stop' EXIT
-	"${ENGINE_AS[@]}" "$bindir/initdb" -D "$ENGINE_DIR/data" -E UTF8 --no-locale -A trust -U postgres >/dev/null
-	"${ENGINE_AS[@]}" "$bindir/pg_ctl" -w -s -D "$ENGINE_DIR/data" -l "$ENGINE_DIR/log" \
+	user_dir "$ENGINE_DIR"
+	trap engine_server_stop EXIT
+	as_user "$ENGINE_BINDIR/initdb" -D "$ENGINE_DIR/data" -E UTF8 --no-locale \
+		-A trust -U postgres >/dev/null
+	as_user "$ENGINE_BINDIR/pg_ctl" -w -s -D "$ENGINE_DIR/data" -l "$ENGINE_DIR/log" \
 		-o "-c listen_addresses= -c unix_socket_directories=$ENGINE_DIR -c fsync=off ${ENGINE_OPTIONS:-}" start
 	ENGINE_PSQL=(-h "$ENGINE_DIR" -U postgres -d postgres)
 	psql -X -q "${ENGINE_PSQL[@]}" -c "CREATE EXTENSION mesh_outbox"
@@ -28,6 +25,6 @@ engine_server_start()
 
 engine_server_stop()
 {
-	"${ENGINE_AS[@]}" "$ENGINE_BINDIR/pg_ctl" -s -m immediate -D "$ENGINE_DIR/data" stop || true
+	as_user "$ENGINE_BINDIR/pg_ctl" -s -m immediate -D "$ENGINE_DIR/data" stop || true
 	rm -rf "$ENGINE_DIR"
 }
