@@ -734,37 +734,6 @@ mo_producer_produce(MoProducer *producer, int lane, MoRecord *record,
 	return MO_PRODUCE_FAILED;
 }
 
-/*
- * Note that a broker's refusal of a batch is every record's error (see the
- * head of this file): with company, a refused record is only a suspect.
- */
-MoRecordVerdict
-mo_producer_record_verdict(int error)
-{
-	switch (error)
-	{
-		case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
-		case RD_KAFKA_RESP_ERR_INVALID_RECORD:
-		case RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP:
-		case RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE:
-			return MO_RECORD_REFUSED;
-		case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
-		case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
-		case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
-		case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
-		case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
-			return MO_RECORD_NO_TOPIC;
-		default:
-			return MO_RECORD_REPEAT;
-	}
-}
-
-const char *
-mo_producer_error_text(int error)
-{
-	return rd_kafka_err2str(error);
-}
-
 int64
 mo_producer_undelivered(MoProducer *producer, int lane)
 {
@@ -867,12 +836,6 @@ mo_producer_start_ensure_topic(MoProducer *producer, const MoTopicSpec *spec)
 	}
 	lane->partitions_wanted = spec->partitions;
 	mo_lane_submit(lane, mo_admin_call_ensure_topic, lane->call_name);
-}
-
-bool
-mo_producer_topic_impossible(int code)
-{
-	return code == RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION;
 }
 
 int

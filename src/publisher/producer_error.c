@@ -13,8 +13,9 @@
 
 /*
  * Only what the broker or the library says of the record itself is a
- * refusal.  Sequence errors follow from an earlier abort and purged records
- * from a neighbour.
+ * refusal, and with company a refused record is only a suspect (producer.c).
+ * Sequence errors follow from an earlier abort, purged records from a
+ * neighbour.
  */
 MoRecordVerdict
 mo_producer_record_verdict(int error)
@@ -22,17 +23,15 @@ mo_producer_record_verdict(int error)
 	switch (error)
 	{
 		case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
-		case RD_KAFKA_RESP_ERR_INVALID_MSG:
 		case RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE:
-		case RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE:
 		case RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP:
 		case RD_KAFKA_RESP_ERR_INVALID_RECORD:
-		case RD_KAFKA_RESP_ERR_POLICY_VIOLATION:
 			return MO_RECORD_REFUSED;
 		case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
 		case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
 		case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
 		case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+		case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
 			return MO_RECORD_NO_TOPIC;
 		default:
 			return MO_RECORD_REPEAT;
