@@ -425,7 +425,12 @@ apply_options(rd_kafka_conf_t *conf, List *options, char *reason, size_t size)
 {
 	ListCell   *lc;
 
-	/* Ours, but open to options. */
+	/*
+	 * Ours, but open to options.  A transaction that begins soon after its
+	 * id's last one may meet CONCURRENT_TRANSACTIONS and wait for this
+	 * back-off: the default of 100 ms would be the 99th percentile.
+	 */
+	set_if_known(conf, "retry.backoff.ms", "10");
 	set_if_known(conf, "linger.ms", "0");
 	set_if_known(conf, "socket.keepalive.enable", "true");
 	set_if_known(conf, "transaction.timeout.ms", "60000");
