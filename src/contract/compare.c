@@ -1,0 +1,248 @@
+/*-------------------------------------------------------------------------
+ *
+ * compare.c
+ *	  One comparison: compile, ask the prover, confirm its witness.
+ *
+ * A document is only ever given out after the validator itself has taken it
+ * for valid under the one schema and invalid under the other; a witness that
+ * does not pass makes the verdict undecided and says so.  The prover's memory
+ * is a child of the caller's context and is gone when a comparison ends; the
+ * result stays in the caller's.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "contract/compare_formula.h"
+
+int			mo_guc_compare_timeout = 2000;
+int			mo_guc_compare_memory = 262144;
+
+void
+mo_compare_init(void)
+{
+	DefineCustomIntVariable("mesh_outbox.compare_timeout",
+							"Sets the time after which a comparison of two schemas ends undecided.",
+							"0 means no limit.",
+							&mo_guc_compare_timeout,
+							2000, 0, 3600000,
+							PGC_USERSET, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("mesh_outbox.compare_memory",
+							"Sets the memory at which a comparison of two schemas ends undecided.",
+							NULL,
+							&mo_guc_compare_memory,
+							262144, 1024, MAX_KILOBYTES,
+							PGC_USERSET, GUC_UNIT_KB,
+							NULL, NULL, NULL);
+}
+
+const char *
+mo_verdict_name(MoVerdict verdict)
+{
+	return verdict == MO_PROVED ? "proved" :
+		verdict == MO_REFUTED ? "refuted" : "undecided";
+}
+
+/* A prover; its context is the caller's to delete. */
+MoProver *
+mo_prover_create(MemoryContext context)
+{
+	MoProver   *p = MemoryContextAllocZero(context, sizeof(MoProver));
+	MoFormula	draft = {.kind = MO_F_TRUE};
+
+	p->context = context;
+	p->memory_limit = (Size) mo_guc_compare_memory * 1024;
+	if (mo_guc_compare_timeout > 0)
+		p->deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+												  mo_guc_compare_timeout);
+	p->assumed = PG_INT32_MAX;
+	p->truth = mo_formula_intern(p, &draft);
+	draft.kind = MO_F_FALSE;
+	p->falsehood = mo_formula_intern(p, &draft);
+	return p;
+}
+
+MoFormula *
+mo_prover_add(MoProver *p, const MoSchema *schema)
+{
+	MoShape    *root;
+	MoFormula  *f;
+
+	p->dynamic |= schema->dynamic;
+	root = mo_shape_root(p, schema);
+	f = mo_shape_formula(p, root);
+	if (schema->options.closed)
+		f = mo_formula_and2(p, f, mo_closed_formula(p, root));
+	return f;
+}
+
+static MoSchema *
+compile(const MoReading *reading, bool assert_formats)
+{
+	MoSchemaOptions options = {.assert_formats = assert_formats,
+	.closed = reading->closed};
+
+	return mo_schema_compile(reading->schema, &options, CurrentMemoryContext);
+}
+
+/* Copies what the caller may keep out of the prover's context. */
+static MoComparison *
+finish(MoProver *p, MoComparison *result, MemoryContext caller)
+{
+	MemoryContext context = p->context;
+	MoComparison *copy;
+
+	MemoryContextSwitchTo(caller);
+	copy = palloc(sizeof(MoComparison));
+	*copy = *result;
+	copy->reason = pstrdup(result->reason);
+	if (result->undecided_by)
+		copy->undecided_by = pstrdup(result->undecided_by);
+	if (result->witness)
+		copy->witness = memcpy(palloc(VARSIZE(result->witness)),
+							   result->witness, VARSIZE(result->witness));
+	if (result->path)
+		copy->path = pstrdup(result->path);
+	if (result->keyword)
+		copy->keyword = pstrdup(result->keyword);
+	if (result->message)
+		copy->message = pstrdup(result->message);
+	MemoryContextDelete(context);
+	return copy;
+}
+
+static MoProver *
+begin(MemoryContext *caller, bool assert_formats)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "mesh_outbox comparison",
+												  ALLOCSET_DEFAULT_SIZES);
+
+	*caller = MemoryContextSwitchTo(context);
+	return mo_prover_create(context);
+}
+
+static void
+undecided(MoProver *p, MoComparison *result)
+{
+	result->verdict = MO_UNDECIDED;
+	result->witness = NULL;
+	result->reason = p->reason ? p->reason : "no case decided it";
+	result->undecided_by = p->reason_keyword;
+}
+
+/*
+ * The witness as jsonb, when the validator takes it for a document of every
+ * schema in the first list.
+ */
+static Jsonb *
+confirm(const MoJson *witness, MoSchema **schemas, int n)
+{
+	Jsonb	   *document = mo_json_to_jsonb(witness);
+
+	for (int i = 0; i < n; i++)
+		if (!mo_schema_is_valid(schemas[i], document))
+			return NULL;
+	return document;
+}
+
+static void
+refute(MoProver *p, MoComparison *result, const MoJson *witness,
+	   MoSchema *sub, MoSchema *super)
+{
+	Jsonb	   *document = confirm(witness, &sub, 1);
+	List	   *violations = NIL;
+	MoViolation *first;
+
+	if (document)
+		violations = mo_schema_violations(super, document, 1);
+	if (violations == NIL)
+	{
+		p->reason = NULL;
+		mo_prover_unsure(p, NULL, psprintf("the validator does not confirm the counterexample %s",
+										   JsonbToCString(NULL, &mo_json_to_jsonb(witness)->root, 100)));
+		undecided(p, result);
+		return;
+	}
+	first = linitial(violations);
+	result->verdict = MO_REFUTED;
+	result->reason = psprintf("counterexample found after %llu cases and confirmed by the validator",
+							  (unsigned long long) p->cases);
+	result->witness = document;
+	result->path = first->instance_pointer;
+	result->keyword = first->keyword;
+	result->message = first->message;
+}
+
+MoComparison *
+mo_compare_subset(const MoReading *sub, const MoReading *super,
+				  bool assert_formats)
+{
+	MemoryContext caller;
+	MoProver   *p = begin(&caller, assert_formats);
+	MoComparison result = {0};
+	MoSchema   *a = compile(sub, assert_formats);
+	MoSchema   *b = compile(super, assert_formats);
+	MoFormula  *f = mo_prover_add(p, a);
+	const MoJson *witness;
+
+	f = mo_formula_and2(p, f, mo_formula_not(p, mo_prover_add(p, b)));
+	switch (mo_solve(p, f, &witness))
+	{
+		case MO_EMPTY:
+			result.verdict = MO_PROVED;
+			result.reason = f == p->falsehood ?
+				"the first schema contains what the second says" :
+				psprintf("no document satisfies the first and breaks the second: %llu cases closed",
+						 (unsigned long long) p->cases);
+			break;
+		case MO_WITNESS:
+			refute(p, &result, witness, a, b);
+			break;
+		default:
+			undecided(p, &result);
+	}
+	return finish(p, &result, caller);
+}
+
+MoComparison *
+mo_compare_satisfy(const MoReading *schemas, int n, bool assert_formats)
+{
+	MemoryContext caller;
+	MoProver   *p = begin(&caller, assert_formats);
+	MoComparison result = {0};
+	MoSchema  **compiled = palloc(sizeof(MoSchema *) * n);
+	MoFormula  *f = p->truth;
+	const MoJson *witness;
+
+	for (int i = 0; i < n; i++)
+	{
+		compiled[i] = compile(&schemas[i], assert_formats);
+		f = mo_formula_and2(p, f, mo_prover_add(p, compiled[i]));
+	}
+	switch (mo_solve(p, f, &witness))
+	{
+		case MO_EMPTY:
+			result.verdict = MO_REFUTED;
+			result.reason = psprintf("no document satisfies it: %llu cases closed",
+									 (unsigned long long) p->cases);
+			break;
+		case MO_WITNESS:
+			result.verdict = MO_PROVED;
+			result.reason = "the validator confirms a document";
+			result.witness = confirm(witness, compiled, n);
+			if (result.witness != NULL)
+				break;
+			p->reason = NULL;
+			mo_prover_unsure(p, NULL, "the validator does not confirm the document that was found");
+			/* FALLTHROUGH */
+		default:
+			undecided(p, &result);
+	}
+	return finish(p, &result, caller);
+}
