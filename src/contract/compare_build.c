@@ -511,7 +511,6 @@ unevaluated(MoProver *p, MoShape *shape, const MoNode *rest, bool items)
 MoFormula *
 mo_uneval_expand(MoProver *p, MoFormula *f)
 {
-	int			group = (f->kind == MO_F_UNEVAL_ITEMS) ? 3 : 2;
 	MoFormula **args = palloc(sizeof(MoFormula *) * f->nargs);
 	MoFormula  *condition = f->args[2];
 	MoFormula  *with;
@@ -523,7 +522,6 @@ mo_uneval_expand(MoProver *p, MoFormula *f)
 	args[2] = p->falsehood;
 	without = mo_formula_composite(p, f->kind, args, f->nargs, f->count,
 								   NULL);
-	Assert(f->nargs >= 2 + group);
 	pfree(args);
 	if (!f->negated)
 		return mo_formula_or2(p, without,

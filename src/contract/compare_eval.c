@@ -297,9 +297,12 @@ mo_formula_holds(MoProver *p, MoFormula *f, const MoJson *v)
 		case MO_F_ENUM:
 			return mo_enum_has(f, v) != f->negated;
 		case MO_F_VAR:
-		case MO_F_CLOSED:
 			/* the view is already negated where the formula is */
 			return mo_formula_holds(p, mo_formula_view(p, f, v->kind), v);
+		case MO_F_CLOSED:
+			if (v->kind != MO_ARRAY && v->kind != MO_OBJECT)
+				return !f->negated;
+			return mo_formula_holds(p, mo_closed_expand(p, f, v->kind), v);
 		default:
 			if (mo_literal_kind(f) != v->kind)
 				return !f->negated;

@@ -131,6 +131,7 @@ struct MoFormula
 
 	MoFormula  *complement;		/* NULL until asked for */
 	MoFormula  *view[MO_KINDS]; /* as seen by a value of that kind */
+	MoFormula  *opened[2];		/* CLOSED: its first split, array and object */
 	uint8		viewing;		/* kinds whose view is being computed */
 
 	/* any value; by kind; kept only when it holds without assumptions */
@@ -293,6 +294,7 @@ extern MoFormula *mo_uneval_expand(MoProver *p, MoFormula *f);
 extern MoFormula *mo_closed_formula(MoProver *p, MoShape *root);
 extern MoFormula *mo_closed_expand(MoProver *p, MoFormula *f,
 								   MoKind kind);
+extern bool mo_closed_is_open(const MoFormula *f);
 
 /* compare_eval.c: 1 yes, 0 no, -1 cannot tell */
 extern int	mo_formula_holds(MoProver *p, MoFormula *f, const MoJson *value);

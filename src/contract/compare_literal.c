@@ -294,7 +294,8 @@ view_literal(MoProver *p, MoFormula *f, MoKind kind)
 	{
 		if (kind != MO_OBJECT && kind != MO_ARRAY)
 			return f->negated ? p->falsehood : p->truth;
-		return mo_closed_expand(p, f, kind);
+		return mo_closed_is_open(f) ? f :
+			mo_formula_view(p, mo_closed_expand(p, f, kind), kind);
 	}
 	if (mo_literal_kind(f) != kind)
 		return f->negated ? p->falsehood : p->truth;

@@ -250,6 +250,9 @@ clause_cases(MoProver *p, MoFormula *clause, MoFormula *rest, MoKind kind,
 		case MO_F_ENUM:
 			enum_cases(p, clause, broken_by, cases);
 			break;
+		case MO_F_CLOSED:
+			mo_formulas_add(cases, mo_closed_expand(p, clause, kind));
+			break;
 		default:
 			mo_formulas_add(cases, mo_uneval_expand(p, clause));
 	}
@@ -267,6 +270,7 @@ is_clause(const MoFormula *f, MoKind kind)
 		case MO_F_NOTONE:
 		case MO_F_UNEVAL_ITEMS:
 		case MO_F_UNEVAL_PROPS:
+		case MO_F_CLOSED:
 			return true;
 		case MO_F_ENUM:
 			return kind == MO_ARRAY || kind == MO_OBJECT;

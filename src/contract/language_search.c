@@ -63,7 +63,7 @@ typedef struct TrieNode
 } TrieNode;
 
 /* One state of the product; its sets lie in Search.words. */
-typedef struct Node
+typedef struct ProductState
 {
 	uint32		hash;
 	int			parent;
@@ -75,7 +75,7 @@ typedef struct Node
 	int			next;			/* hash chain */
 	int			to_accept;		/* distance to an accepting node, or -1 */
 	bool		accepting;
-} Node;
+} ProductState;
 
 typedef struct Search
 {
@@ -87,7 +87,7 @@ typedef struct Search
 	int			width;			/* words of all sets of one node */
 	TrieNode   *trie;
 	int			ntrie;
-	Node	   *nodes;
+	ProductState	   *nodes;
 	int			nnodes;
 	int			space;
 	uint64	   *words;
@@ -470,7 +470,7 @@ move_all(Search *s, const uint64 *from, int atom, uint64 *to)
 /* ---- states of the product ---- */
 
 static uint32
-node_hash(const Search *s, const Node *n, const uint64 *sets)
+node_hash(const Search *s, const ProductState *n, const uint64 *sets)
 {
 	uint32		h = hash_bytes((const unsigned char *) sets,
 							   sizeof(uint64) * s->width);
@@ -483,7 +483,7 @@ static void
 grow_nodes(Search *s)
 {
 	s->space *= 2;
-	s->nodes = repalloc(s->nodes, sizeof(Node) * s->space);
+	s->nodes = repalloc(s->nodes, sizeof(ProductState) * s->space);
 	s->words = repalloc_huge(s->words, sizeof(uint64) * s->width * s->space +
 							 sizeof(uint64));
 	s->edges = repalloc_huge(s->edges, sizeof(int) * s->natoms * s->space +
@@ -502,9 +502,9 @@ grow_nodes(Search *s)
 
 /* The state equal to the draft, which is added when it is new. */
 static int
-intern_node(Search *s, Node *draft, const uint64 *sets)
+intern_node(Search *s, ProductState *draft, const uint64 *sets)
 {
-	Node	   *n;
+	ProductState	   *n;
 	int		   *slot;
 
 	draft->hash = node_hash(s, draft, sets);
@@ -535,7 +535,7 @@ intern_node(Search *s, Node *draft, const uint64 *sets)
 }
 
 static bool
-accepts(Search *s, const Node *n, const uint64 *sets)
+accepts(Search *s, const ProductState *n, const uint64 *sets)
 {
 	if (n->short_by > 0 || (n->trie >= 0 && s->trie[n->trie].end))
 		return false;
@@ -592,7 +592,7 @@ offer(Search *s, StringInfo word)
 static void
 expand(Search *s, int node)
 {
-	Node		from = s->nodes[node];
+	ProductState		from = s->nodes[node];
 
 	if (from.depth >= s->query->max_chars)
 		return;
@@ -603,7 +603,7 @@ expand(Search *s, int node)
 	for (int i = 0; i < s->natoms; i++)
 	{
 		const Atom *atom = &s->atoms[i];
-		Node		to = {.parent = node,.atom = i,.depth = from.depth + 1};
+		ProductState		to = {.parent = node,.atom = i,.depth = from.depth + 1};
 		int			index;
 
 		if (!move_all(s, s->closed[atom->word ? AFTER_WORD : AFTER_OTHER], i,
@@ -733,7 +733,7 @@ static void
 begin(Search *s)
 {
 	MoLanguageQuery *q = s->query;
-	Node		first = {.parent = -1,.before = BEFORE_NOTHING};
+	ProductState		first = {.parent = -1,.before = BEFORE_NOTHING};
 	uint64	   *sets;
 
 	make_trie(s);
@@ -745,7 +745,7 @@ begin(Search *s)
 		s->width += term_width(q->terms[i].language);
 	}
 	s->space = s->nslots = 64;
-	s->nodes = palloc(sizeof(Node) * s->space);
+	s->nodes = palloc(sizeof(ProductState) * s->space);
 	s->words = palloc(sizeof(uint64) * (s->width * s->space + 1));
 	s->edges = palloc(sizeof(int) * (s->natoms * s->space + 1));
 	s->slots = palloc(sizeof(int) * s->nslots);
