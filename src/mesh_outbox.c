@@ -19,6 +19,7 @@
 #include "postgres.h"
 
 #include "compat.h"
+#include "contract/compare.h"
 #include "contract/schema.h"
 #include "guc.h"
 #include "publisher/hooks.h"
@@ -30,6 +31,7 @@ MO_MODULE_MAGIC;
 void
 _PG_init(void)
 {
+	mo_compare_init();
 	mo_guc_init();
 	mo_shmem_init();
 	mo_hooks_init();

@@ -384,8 +384,8 @@ parse_number(Parser *p, int *n)
 	if (!isdigit((unsigned char) *p->at))
 		return false;
 	*n = 0;
-	while (isdigit((unsigned char) *p->at))
-		*n = Min(*n * 10 + (*p->at++ - '0'), MAX_STATES + 1);
+	for (; isdigit((unsigned char) *p->at); p->at++)
+		*n = Min(*n * 10 + (*p->at - '0'), MAX_STATES + 1);
 	return true;
 }
 
