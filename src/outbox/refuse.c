@@ -88,12 +88,31 @@ show_value(const JsonbValue *value)
 	}
 }
 
+/* What to do about a violation, and how to see the others; "advice" or NULL. */
 static int
-hint_all_violations(const MoContract *contract)
+hint_violations(const MoContract *contract, const char *advice)
 {
-	return errhint("SELECT * FROM %s.validate(%s, %s, payload) shows all violations.",
+	return errhint("%s%sSELECT * FROM %s.validate(%s, %s, payload) shows all violations.",
+				   advice != NULL ? advice : "", advice != NULL ? " " : "",
 				   MO_SCHEMA, quote_literal_cstr(contract->product),
 				   quote_literal_cstr(contract->event_type));
+}
+
+/*
+ * Which rule is violated, and by what.  A property that nothing declares
+ * breaks the contract as a whole, not one keyword of it.
+ */
+static int
+detail_violation(const MoViolation *violation)
+{
+	const char *rule = "The contract is closed";
+
+	if (violation->keyword != NULL)
+		rule = psprintf("Keyword \"%s\" at %s of the schema",
+						violation->keyword, violation->schema_pointer);
+	if (violation->found == NULL)
+		return errdetail("%s.", rule);
+	return errdetail("%s; found %s.", rule, violation->found);
 }
 
 /* The error's fields for programs. */
@@ -341,14 +360,11 @@ mo_refuse_payload(const MoRefusedRow *row)
 			 errmsg("event \"%s\" breaks contract %s%s: %s", row->event_type,
 					contract_name(row->contract),
 					place(first->instance_pointer), first->message),
-			 first->found != NULL ?
-			 errdetail("Keyword \"%s\" at %s of the schema; found %s.",
-					   first->keyword, first->schema_pointer, first->found) :
-			 errdetail("Keyword \"%s\" at %s of the schema.", first->keyword,
-					   first->schema_pointer),
-			 first->hint != NULL ? errhint("%s", first->hint) :
-			 hint_all_violations(row->contract),
-			 err_rule(row, MO_COLUMN_PAYLOAD, first->schema_pointer)));
+			 detail_violation(first),
+			 hint_violations(row->contract, first->hint),
+			 err_rule(row, MO_COLUMN_PAYLOAD,
+					  first->keyword != NULL ? first->schema_pointer :
+					  "closed")));
 }
 
 void

@@ -433,7 +433,7 @@ compile_contract(const MoContractRow *row, MemoryContext context)
 	return contract;
 }
 
-/* The contract of this id, from the cache or the catalog. */
+/* From the cache or the catalog; the registry is up to date. */
 static const MoContract *
 load_contract(int64 contract_id)
 {
@@ -467,6 +467,14 @@ load_contract(int64 contract_id)
 	entry = hash_search(registry.contracts, &contract_id, HASH_ENTER, NULL);
 	entry->contract = contract;
 	return contract;
+}
+
+const MoContract *
+mo_registry_load_contract(int64 contract_id)
+{
+	if (registry.context == NULL || registry.stale)
+		start_over();
+	return load_contract(contract_id);
 }
 
 bool

@@ -68,10 +68,13 @@ typedef struct MoTable
 #define MO_MAJOR_PINNED		PG_INT32_MIN
 
 /*
- * The table as the trigger finds it.  It and the contracts found through it
- * stay valid until the next call of this function in this backend.
+ * The table as the trigger finds it.  It and the contracts found stay valid
+ * until the next call of this function or the next in this backend.
  */
 extern MoTable *mo_registry_get_table(Relation rel, const Trigger *trigger);
+
+/* A contract in whatever status; error when there is none of that id. */
+extern const MoContract *mo_registry_load_contract(int64 contract_id);
 
 /* Is the publisher's slot there, so that an event inserted now is in it? */
 extern bool mo_registry_publisher_ready(MoTable *table);
