@@ -1,6 +1,6 @@
 -- Inserting events: what a domain team writes, and what the check adds.
-CREATE EXTENSION IF NOT EXISTS mesh_outbox;
 SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS mesh_outbox;
 CREATE SCHEMA check_events;
 CREATE ROLE check_events_team;
 GRANT CREATE, USAGE ON SCHEMA check_events TO check_events_team;

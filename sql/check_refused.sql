@@ -1,6 +1,6 @@
 -- What the check refuses, and what it says: the errors of a domain team.
-CREATE EXTENSION IF NOT EXISTS mesh_outbox;
 SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS mesh_outbox;
 CREATE SCHEMA check_refused;
 CREATE ROLE check_refused_team;
 GRANT CREATE, USAGE ON SCHEMA check_refused TO check_refused_team;

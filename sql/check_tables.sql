@@ -1,7 +1,7 @@
 -- Any shape of table can be an outbox: partitioned, with other columns, with
 -- columns in another order or dropped.
-CREATE EXTENSION IF NOT EXISTS mesh_outbox;
 SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS mesh_outbox;
 CREATE SCHEMA check_tables;
 \o /dev/null
 SELECT mesh_outbox.create_domain('check', owner => current_user, description => 'tests of the check');

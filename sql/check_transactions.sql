@@ -1,6 +1,6 @@
 -- The check in every kind of transaction; enforcement; readiness.
-CREATE EXTENSION IF NOT EXISTS mesh_outbox;
 SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS mesh_outbox;
 CREATE SCHEMA check_transactions;
 \o /dev/null
 SELECT mesh_outbox.create_domain('check', owner => current_user, description => 'tests of the check');
