@@ -41,7 +41,9 @@ export tree libdir logs
 
 user_dir "$tree/tmp_check"
 results=$(ls -- $pattern | while read -r f; do
-	mkdir -p "tmp_check/$(basename "$f" .pl)/log"
+	name=$(basename "$f" .pl)
+	rm -rf "tmp_check/$name" tmp_check/t_"$name"_*
+	mkdir -p "tmp_check/$name/log"
 	echo "$f"
 done | { [ "$(id -u)" != 0 ] || chown -R "$MO_USER:" tmp_check; cat; } |
 	xargs -P "${MO_TAP_JOBS:-2}" -I{} bash -c 'run_one {}')
