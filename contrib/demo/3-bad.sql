@@ -1,0 +1,15 @@
+-- Events that break the contract stop here, in the producer's own transaction.
+INSERT INTO sales.outbox (event_type, payload)
+VALUES ('OrderPlaced', '{"order_id": "A-1004", "status": "new", "total": -5}');
+
+INSERT INTO sales.outbox (event_type, payload)
+VALUES ('OrderPlaced', '{"order_id": "A-1005", "total": 5}');
+
+INSERT INTO sales.outbox (event_type, payload)
+VALUES ('OrderPlaced', '{"order_id": "A-1006", "status": "new", "total": 5, "tottal": 6}');
+
+INSERT INTO sales.outbox (event_type, payload)
+VALUES ('OrderLost', '{"order_id": "A-1007"}');
+
+-- And what has been said stays said.
+DELETE FROM sales.outbox;
