@@ -28,6 +28,8 @@
 #include "miscadmin.h"
 #include "utils/syscache.h"
 
+#include "rights.h"
+
 /*
  * The call that is running, outermost first: for whom, and as whom.  Both
  * invalid outside of any.  Restored on every way out of a call, by error
@@ -36,8 +38,8 @@
 static Oid	caller = InvalidOid;
 static Oid	acting_as = InvalidOid;
 
-PG_FUNCTION_INFO_V1(mo_rights_call);
-PG_FUNCTION_INFO_V1(mo_rights_caller);
+PG_FUNCTION_INFO_V1(mesh_outbox_call_plpgsql);
+PG_FUNCTION_INFO_V1(mesh_outbox_caller);
 
 static Oid
 function_owner(Oid function)
@@ -65,7 +67,7 @@ plpgsql_handler(void)
 
 /* The language's call handler. */
 Datum
-mo_rights_call(PG_FUNCTION_ARGS)
+mesh_outbox_call_plpgsql(PG_FUNCTION_ARGS)
 {
 	Oid			outer_caller = caller;
 	Oid			outer_acting_as = acting_as;
@@ -96,11 +98,16 @@ mo_rights_call(PG_FUNCTION_ARGS)
 	return result;
 }
 
-/* caller() → regrole: for whom the running management function acts. */
-Datum
-mo_rights_caller(PG_FUNCTION_ARGS)
+Oid
+mo_rights_caller(void)
 {
 	if (OidIsValid(caller) && GetUserId() == acting_as)
-		PG_RETURN_OID(caller);
-	PG_RETURN_OID(GetUserId());
+		return caller;
+	return GetUserId();
+}
+
+Datum
+mesh_outbox_caller(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_OID(mo_rights_caller());
 }

@@ -1,7 +1,7 @@
 /* src/rights.sql: who is calling, and what he may do */
 
 CREATE FUNCTION mesh_outbox.call_plpgsql() RETURNS language_handler
-    LANGUAGE c AS 'MODULE_PATHNAME', 'mo_rights_call';
+    LANGUAGE c AS 'MODULE_PATHNAME', 'mesh_outbox_call_plpgsql';
 COMMENT ON FUNCTION mesh_outbox.call_plpgsql() IS
     'call handler of the language mesh_outbox_plpgsql';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.call_plpgsql() FROM PUBLIC;
@@ -13,7 +13,7 @@ COMMENT ON LANGUAGE mesh_outbox_plpgsql IS
     'PL/pgSQL that runs with its owner''s rights and knows for whom: mesh_outbox.caller()';
 
 CREATE FUNCTION mesh_outbox.caller() RETURNS regrole
-    LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'mo_rights_caller';
+    LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'mesh_outbox_caller';
 COMMENT ON FUNCTION mesh_outbox.caller() IS
     'the role for which a function of mesh_outbox acts; elsewhere the current user';
 

@@ -475,7 +475,8 @@ BEGIN
             DETAIL = 'Allowed is NONE, BACKWARD, FORWARD, FULL, BACKWARD_TRANSITIVE, FORWARD_TRANSITIVE or FULL_TRANSITIVE.';
     END IF;
     PERFORM mesh_outbox.check_enforcement(enforcement);
-    PERFORM mesh_outbox.check_pointer('key', coalesce(key, ''));
+    PERFORM mesh_outbox.require_text('key', key);
+    PERFORM mesh_outbox.check_pointer('key', key);
     PERFORM mesh_outbox.check_pointer('event_time', event_time);
     IF schema IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'schema must not be NULL';
@@ -752,14 +753,17 @@ CREATE FUNCTION mesh_outbox.set_enforcement(product text, event_type text, versi
                                             enforcement text, reason text) RETURNS void
     LANGUAGE mesh_outbox_plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    contract mesh_outbox.contract;
 BEGIN
     PERFORM mesh_outbox.require_domain((mesh_outbox.find_product(product)).domain,
                                        'change the enforcement of a contract');
     PERFORM mesh_outbox.check_enforcement(enforcement);
     PERFORM mesh_outbox.require_text('reason', reason);
     PERFORM mesh_outbox.lock_product(product);
+    contract := mesh_outbox.find_contract(product, event_type, version);
     UPDATE mesh_outbox.contract c SET enforcement = set_enforcement.enforcement
-    WHERE c.contract_id = (mesh_outbox.find_contract(product, event_type, version)).contract_id;
+    WHERE c.contract_id = contract.contract_id;
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.set_enforcement(text, text, text, text, text) IS

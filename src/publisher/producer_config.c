@@ -33,6 +33,7 @@
 #include "utils/jsonb.h"
 
 #include "publisher/producer_internal.h"
+#include "rights.h"
 
 #define EMBEDDED			"embedded"
 
@@ -272,7 +273,7 @@ file_reference(JsonbValue *value)
 static void
 check_right_to_files(const char *name)
 {
-	if (!has_privs_of_role(GetOuterUserId(), ROLE_PG_READ_SERVER_FILES))
+	if (!has_privs_of_role(mo_rights_caller(), ROLE_PG_READ_SERVER_FILES))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for publisher option \"%s\"", name),

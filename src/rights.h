@@ -1,0 +1,14 @@
+/*-------------------------------------------------------------------------
+ *
+ * rights.h
+ *	  For whom the running management function acts.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef MO_RIGHTS_H
+#define MO_RIGHTS_H
+
+/* Inside a function of language mesh_outbox_plpgsql, who called it. */
+extern Oid	mo_rights_caller(void);
+
+#endif							/* MO_RIGHTS_H */
