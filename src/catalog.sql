@@ -132,12 +132,24 @@ CREATE TABLE mesh_outbox.outbox (
 COMMENT ON TABLE mesh_outbox.outbox IS
     'tables that a domain inserts events into; the check trigger''s arguments carry outbox_id and publisher_id';
 
+-- Outboxes that a product gets later are granted to the same roles.
+CREATE TABLE mesh_outbox.publish_grant (
+    product    text NOT NULL REFERENCES mesh_outbox.product ON DELETE CASCADE,
+    role       regrole NOT NULL,
+    granted_by name NOT NULL,
+    granted_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (product, role)
+);
+COMMENT ON TABLE mesh_outbox.publish_grant IS
+    'roles that may insert events of a product, beside its domain''s owner';
+
 SELECT pg_catalog.pg_extension_config_dump('mesh_outbox.domain', '');
 SELECT pg_catalog.pg_extension_config_dump('mesh_outbox.publisher', '');
 SELECT pg_catalog.pg_extension_config_dump('mesh_outbox.publisher_publisher_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('mesh_outbox.product', '');
 SELECT pg_catalog.pg_extension_config_dump('mesh_outbox.contract', '');
 SELECT pg_catalog.pg_extension_config_dump('mesh_outbox.contract_contract_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('mesh_outbox.publish_grant', '');
 SELECT pg_catalog.pg_extension_config_dump('mesh_outbox.outbox', '');
 SELECT pg_catalog.pg_extension_config_dump('mesh_outbox.outbox_outbox_id_seq', '');
 

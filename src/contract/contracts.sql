@@ -108,18 +108,18 @@ COMMENT ON FUNCTION mesh_outbox.require_text(text, text) IS 'error if an argumen
 -- Domains
 -- ---------------------------------------------------------------------
 
--- The owner is granted what he has anyway, USAGE on the schema, so that the
--- server refuses to drop a role that owns a domain.
+-- The owner is granted what he has anyway, so that the server refuses to drop
+-- a role that owns a domain.
 CREATE FUNCTION mesh_outbox.hold_owner(new_owner regrole, old_owner regrole) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF new_owner IS NOT NULL THEN
-        EXECUTE format('GRANT USAGE ON SCHEMA mesh_outbox TO %s', new_owner);
+        EXECUTE format('GRANT SELECT ON mesh_outbox.domains TO %s', new_owner);
     END IF;
     IF EXISTS (SELECT FROM pg_roles r WHERE r.oid = old_owner)
        AND NOT EXISTS (SELECT FROM mesh_outbox.domain d WHERE d.owner = old_owner) THEN
-        EXECUTE format('REVOKE USAGE ON SCHEMA mesh_outbox FROM %s', old_owner);
+        EXECUTE format('REVOKE SELECT ON mesh_outbox.domains FROM %s', old_owner);
     END IF;
 END
 $$;
@@ -165,6 +165,7 @@ DECLARE
     old_owner regrole := (SELECT d.owner FROM mesh_outbox.domain d WHERE d.name = alter_domain.name);
     new_owner regrole;
     outbox mesh_outbox.outbox;
+    part regclass;
 BEGIN
     PERFORM mesh_outbox.require_domain(name, format('alter domain "%s"', name));
     IF description IS NOT NULL THEN
@@ -178,12 +179,16 @@ BEGIN
         UPDATE mesh_outbox.domain d SET owner = new_owner WHERE d.name = alter_domain.name;
         FOR outbox IN
             SELECT o.* FROM mesh_outbox.outbox o JOIN mesh_outbox.product p ON p.name = o.product
-            WHERE p.domain = alter_domain.name AND to_regclass(o.relation::text) IS NOT NULL
+            JOIN pg_class c ON c.oid = o.relation
+            WHERE p.domain = alter_domain.name
         LOOP
-            IF EXISTS (SELECT FROM pg_roles r WHERE r.oid = old_owner) THEN
-                EXECUTE format('REVOKE ALL ON %s FROM %s', outbox.relation, old_owner);
-            END IF;
-            EXECUTE format('GRANT SELECT, INSERT ON %s TO %s', outbox.relation, new_owner);
+            FOR part IN SELECT mesh_outbox.outbox_relations(outbox.relation) LOOP
+                IF EXISTS (SELECT FROM pg_roles r WHERE r.oid = old_owner) THEN
+                    EXECUTE format('REVOKE ALL ON %s FROM %s', part, old_owner);
+                END IF;
+                EXECUTE format('GRANT SELECT ON %s TO %s', part, new_owner);
+            END LOOP;
+            PERFORM mesh_outbox.grant_insert(outbox.relation, new_owner);
         END LOOP;
         PERFORM mesh_outbox.hold_owner(new_owner, old_owner);
     END IF;

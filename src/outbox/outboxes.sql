@@ -127,6 +127,7 @@ CREATE FUNCTION mesh_outbox.take_over(relation regclass, domain text) RETURNS vo
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+    owner regrole := (SELECT d.owner FROM mesh_outbox.domain d WHERE d.name = domain);
     part regclass;
     held record;
     kept text[];
@@ -150,9 +151,9 @@ BEGIN
                                mesh_outbox.grantee_name(held.grantee));
             END IF;
         END LOOP;
-        EXECUTE format('GRANT SELECT, INSERT ON %s TO %s', part,
-                       (SELECT d.owner FROM mesh_outbox.domain d WHERE d.name = domain));
+        EXECUTE format('GRANT SELECT ON %s TO %s', part, owner);
     END LOOP;
+    PERFORM mesh_outbox.grant_insert(relation, owner);
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.take_over(regclass, text) IS
@@ -164,6 +165,29 @@ CREATE FUNCTION mesh_outbox.grantee_name(role oid) RETURNS text
     SET search_path = pg_catalog, pg_temp
     RETURN CASE WHEN role = 0 THEN 'PUBLIC' ELSE role::regrole::text END;
 COMMENT ON FUNCTION mesh_outbox.grantee_name(oid) IS 'a grantee as GRANT takes it';
+
+-- With the sequences behind its columns' defaults, which nextval() asks for.
+CREATE FUNCTION mesh_outbox.grant_insert(relation regclass, role regrole) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    part regclass;
+    sequence regclass;
+BEGIN
+    FOR part IN SELECT mesh_outbox.outbox_relations(relation) LOOP
+        EXECUTE format('GRANT INSERT ON %s TO %s', part, role);
+        FOR sequence IN
+            SELECT d.objid FROM pg_depend d JOIN pg_class c ON c.oid = d.objid AND c.relkind = 'S'
+            WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
+              AND d.refobjid = part AND d.deptype = 'a'
+        LOOP
+            EXECUTE format('GRANT USAGE ON SEQUENCE %s TO %s', sequence, role);
+        END LOOP;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.grant_insert(regclass, regrole) IS 'lets a role insert events';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.grant_insert(regclass, regrole) FROM PUBLIC;
 
 -- ---------------------------------------------------------------------
 -- Registration
@@ -195,6 +219,9 @@ BEGIN
             register_outbox.attached)
     RETURNING outbox_id INTO new_id;
     PERFORM mesh_outbox.take_over(relation, product.domain);
+    PERFORM mesh_outbox.grant_insert(relation, g.role)
+    FROM mesh_outbox.publish_grant g JOIN pg_roles r ON r.oid = g.role
+    WHERE g.product = (register_outbox.product).name;
     PERFORM mesh_outbox.install_check(relation, new_id, coalesce(publisher.publisher_id, 0), columns);
 END
 $$;
@@ -429,10 +456,17 @@ BEGIN
             EXECUTE format('ALTER TABLE %s ADD COLUMN %I %s', relation, ours.column_name, ours.type);
         END IF;
     END LOOP;
+    -- a partitioned table's unique keys must contain its partition key
+    IF (SELECT c.relkind FROM pg_class c WHERE c.oid = relation) = 'r'
+       AND NOT EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+                       WHERE i.indrelid = relation AND i.indisunique AND i.indnkeyatts = 1
+                         AND a.attname = coalesce(columns ->> 'event_id', 'event_id')) THEN
+        EXECUTE format('CREATE UNIQUE INDEX ON %s (%I)', relation, coalesce(columns ->> 'event_id', 'event_id'));
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.complete_columns(regclass, jsonb) IS
-    'adds the columns that a table lacks; error where one has another type';
+    'adds the columns that a table lacks, and a unique index on event_id; error where a column has another type';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.complete_columns(regclass, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION mesh_outbox.attach_outbox(
@@ -596,6 +630,67 @@ END
 $$;
 COMMENT ON FUNCTION mesh_outbox.drop_outbox(regclass, boolean) IS
     'drops an outbox and its table; refused while it holds events, unless lose_events';
+
+-- ---------------------------------------------------------------------
+-- Who may insert
+-- ---------------------------------------------------------------------
+
+CREATE FUNCTION mesh_outbox.grant_publish(product text, role text) RETURNS void
+    LANGUAGE mesh_outbox_plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    grantee regrole;
+    relation regclass;
+BEGIN
+    PERFORM mesh_outbox.require_domain((mesh_outbox.find_product(product)).domain,
+                                       format('grant the right to publish events of product "%s"', product));
+    grantee := mesh_outbox.role_named(role);
+    PERFORM mesh_outbox.lock_product(product);
+    INSERT INTO mesh_outbox.publish_grant (product, role, granted_by)
+    SELECT grant_publish.product, grantee, r.rolname FROM pg_roles r WHERE r.oid = mesh_outbox.caller()
+    ON CONFLICT DO NOTHING;
+    FOR relation IN SELECT o.relation FROM mesh_outbox.outbox o WHERE o.product = grant_publish.product LOOP
+        PERFORM mesh_outbox.grant_insert(relation, grantee);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.grant_publish(text, text) IS
+    'lets a role insert events into the product''s outboxes, also into those it gets later; it needs USAGE on their schemas too';
+
+CREATE FUNCTION mesh_outbox.revoke_publish(product text, role text) RETURNS void
+    LANGUAGE mesh_outbox_plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    grantee regrole;
+    relation regclass;
+BEGIN
+    PERFORM mesh_outbox.require_domain((mesh_outbox.find_product(product)).domain,
+                                       format('revoke the right to publish events of product "%s"', product));
+    grantee := mesh_outbox.role_named(role);
+    PERFORM mesh_outbox.lock_product(product);
+    DELETE FROM mesh_outbox.publish_grant g
+    WHERE g.product = revoke_publish.product AND g.role = grantee;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'undefined_object',
+            MESSAGE = format('role %s was not granted the right to publish events of product "%s"', grantee, product),
+            HINT = 'See the view mesh_outbox.publish_grants; the domain''s owning role may always.';
+    END IF;
+    FOR relation IN
+        SELECT r FROM mesh_outbox.outbox o, mesh_outbox.outbox_relations(o.relation) r
+        WHERE o.product = revoke_publish.product
+    LOOP
+        EXECUTE format('REVOKE INSERT ON %s FROM %s', relation, grantee);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.revoke_publish(text, text) IS 'takes back what grant_publish gave';
+
+CREATE VIEW mesh_outbox.publish_grants AS
+    SELECT g.product, g.role, g.granted_by, g.granted_at FROM mesh_outbox.publish_grant g;
+COMMENT ON VIEW mesh_outbox.publish_grants IS
+    'roles that may insert events of a product, beside its domain''s owner';
+GRANT SELECT ON mesh_outbox.publish_grants TO PUBLIC;
 
 -- ---------------------------------------------------------------------
 -- View
