@@ -1,6 +1,7 @@
 -- A table that exists becomes an outbox, if nothing in it runs code.
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
+DROP EXTENSION IF EXISTS mesh_outbox CASCADE;
 CREATE EXTENSION mesh_outbox;
 CREATE ROLE regress_sales;
 CREATE ROLE regress_app;

@@ -1,6 +1,9 @@
 -- The life of a contract: draft, proposed, active, deprecated, retired.
 \set SHOW_CONTEXT never
+SET client_min_messages = warning;
+DROP EXTENSION IF EXISTS mesh_outbox CASCADE;
 CREATE EXTENSION mesh_outbox;
+RESET client_min_messages;
 CREATE ROLE regress_sales;
 CREATE ROLE regress_other;
 SELECT mesh_outbox.create_domain('sales', owner => 'regress_sales', description => 'sales');

@@ -1,6 +1,9 @@
 -- Domains and products: who owns what, and what may not be taken away.
 \set SHOW_CONTEXT never
+SET client_min_messages = warning;
+DROP EXTENSION IF EXISTS mesh_outbox CASCADE;
 CREATE EXTENSION mesh_outbox;
+RESET client_min_messages;
 CREATE ROLE regress_admin IN ROLE mesh_outbox_admin;
 CREATE ROLE regress_sales;
 CREATE ROLE regress_crm;

@@ -1,7 +1,10 @@
 -- Names with spaces, quotes, capitals and other alphabets, everywhere one
 -- can be given.
 \set SHOW_CONTEXT never
+SET client_min_messages = warning;
+DROP EXTENSION IF EXISTS mesh_outbox CASCADE;
 CREATE EXTENSION mesh_outbox;
+RESET client_min_messages;
 CREATE ROLE "Regress ""Owner"" x'); DROP TABLE t; --";
 CREATE ROLE "regress Łódź";
 CREATE SCHEMA "Sales Schema" AUTHORIZATION "Regress ""Owner"" x'); DROP TABLE t; --";

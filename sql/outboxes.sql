@@ -1,7 +1,10 @@
 -- Outboxes: one call makes a table whose rows are events, and nobody can
 -- take the check off it.
 \set SHOW_CONTEXT never
+SET client_min_messages = warning;
+DROP EXTENSION IF EXISTS mesh_outbox CASCADE;
 CREATE EXTENSION mesh_outbox;
+RESET client_min_messages;
 CREATE ROLE regress_sales;
 CREATE ROLE regress_crm;
 CREATE ROLE regress_app;
@@ -41,7 +44,9 @@ UPDATE sales.outbox SET payload = '{}';
 DELETE FROM sales.outbox;
 TRUNCATE sales.outbox;
 SET session_replication_role = replica;
+\set VERBOSITY terse
 INSERT INTO sales.outbox (event_type, payload) VALUES ('OrderPlaced', '{"id": "checked all the same"}');
+\set VERBOSITY default
 RESET session_replication_role;
 
 -- What create_outbox refuses.

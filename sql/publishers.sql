@@ -1,7 +1,10 @@
 -- Publishers: who may create them, what they may be told, and that every
 -- decision about one is recorded.  They are paused here, so that none runs.
 \set SHOW_CONTEXT never
+SET client_min_messages = warning;
+DROP EXTENSION IF EXISTS mesh_outbox CASCADE;
 CREATE EXTENSION mesh_outbox;
+RESET client_min_messages;
 CREATE ROLE regress_admin IN ROLE mesh_outbox_admin;
 CREATE ROLE regress_monitor IN ROLE pg_monitor;
 CREATE ROLE regress_sales;
@@ -81,10 +84,10 @@ FROM mesh_outbox.publisher;
 SET ROLE regress_admin;
 SELECT state, attention, attention_detail, attention_hint FROM mesh_outbox.publishers;
 SELECT mesh_outbox.resume_publisher('main');
-SELECT mesh_outbox.resume_publisher('main', "from" => 'yesterday', reason => 'x');
-SELECT mesh_outbox.resume_publisher('main', "from" => 'ledger');
+SELECT mesh_outbox.resume_publisher('main', start_from => 'yesterday', reason => 'x');
+SELECT mesh_outbox.resume_publisher('main', start_from => 'ledger');
 BEGIN;
-SELECT mesh_outbox.resume_publisher('main', "from" => 'ledger', reason => 'topics compared');
+SELECT mesh_outbox.resume_publisher('main', start_from => 'ledger', reason => 'topics compared');
 SELECT paused, attention FROM mesh_outbox.publishers;
 SELECT publisher, actor, action, detail, from_lsn FROM mesh_outbox.publisher_events ORDER BY at;
 ROLLBACK;

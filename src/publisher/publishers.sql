@@ -274,6 +274,7 @@ BEGIN
            CASE WHEN p.system_identifier <> mesh_outbox.this_system()
                      OR p.database_oid <> mesh_outbox.this_database() THEN 'paused'
                 WHEN g.attention IS NOT NULL THEN 'needs attention'
+                WHEN p.paused AND s.state = 'stopped' THEN 'paused'
                 ELSE s.state END,
            s.since,
            p.paused OR p.system_identifier <> mesh_outbox.this_system()
