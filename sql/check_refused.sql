@@ -1,5 +1,7 @@
 -- What the check refuses, and what it says: the errors of a domain team.
 SET client_min_messages = warning;
+-- Where in our own functions an error arises is no business of these tests.
+\set SHOW_CONTEXT never
 CREATE EXTENSION IF NOT EXISTS mesh_outbox;
 CREATE SCHEMA check_refused;
 CREATE ROLE check_refused_team;
