@@ -220,12 +220,12 @@ mo_compile_node(MoCompiler *c, const MoValue *schema, MoNode *parent,
 	node->token_len = token_len;
 	node->schema = *schema;
 	node->resource = resource;
+	if (schema->kind != MO_OBJECT && resource->root == NULL)
+		resource->root = node;
 	if (schema->kind == MO_BOOLEAN)
 	{
 		node->never = !schema->truth;
 		node->bare = schema->truth;
-		if (resource->root == NULL)
-			resource->root = node;
 		return node;
 	}
 	if (schema->kind != MO_OBJECT)

@@ -59,8 +59,6 @@ typedef struct Translator
 	int			referred[MAX_GROUPS];	/* back references, in order */
 	int			nreferred;
 	char	   *names[MAX_GROUPS];
-	char	   *named_references[MAX_GROUPS];
-	int			nnamed_references;
 } Translator;
 
 static bool
@@ -527,9 +525,6 @@ translate_back_reference(Translator *t)
 			return fail(t, "\\k needs a group name in <>");
 		if ((name = read_group_name(t)) == NULL)
 			return false;
-		if (t->nnamed_references >= MAX_GROUPS)
-			return fail(t, "too many back references");
-		t->named_references[t->nnamed_references++] = name;
 		for (n = 1; n <= t->opened; n++)
 		{
 			if (t->names[n] && strcmp(t->names[n], name) == 0)

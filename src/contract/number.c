@@ -149,8 +149,10 @@ mo_number_is_multiple(const MoValue *v, const MoDivisor *d)
 		Numeric		mod;
 
 		mod = numeric_mod_opt_error((Numeric) v->data, d->value, &failed);
-		return !failed && DatumGetInt32(DirectFunctionCall1(numeric_sign,
-															NumericGetDatum(mod))) == 0;
+		if (failed)
+			return false;
+		mo_number_view(&(MoValue){.kind = MO_NUMBER, .data = (char *) mod}, &n);
+		return n.ndigits == 0;
 	}
 
 	/*

@@ -51,9 +51,16 @@ unknown_keyword(MoCompiler *c, MoNode *node, const char *name)
 		if (strcmp(outdated[i].name, name) == 0)
 		{
 			mo_compile_fault(c, node, name, outdated[i].hint,
-							 "the keyword %s would be ignored", name);
+							 "%s is not a keyword of this draft", name);
 			return;
 		}
+	}
+	if (mo_keyword_find(name, strlen(name)))
+	{
+		mo_compile_fault(c, node, name,
+						 "The keyword belongs to draft 2020-12; $schema names draft-07.",
+						 "%s is not a keyword of this draft", name);
+		return;
 	}
 	for (int i = 0; i < count; i++)
 		names[i] = table[i].name;

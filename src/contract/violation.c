@@ -407,8 +407,8 @@ mo_violate_branches(MoWalk *w, const MoNode *node, const char *keyword,
 	}
 	qsort(sorted, count, sizeof(Branch), compare_branches);
 	mo_violate(w, node, keyword, v, NULL,
-			   "matches none of the %d alternatives; the closest is number %d",
-			   count, sorted[0].index);
+			   "matches none of the %d alternatives; the closest is %s/%d",
+			   count, keyword, sorted[0].index);
 	for (int i = 0; i < Min(count, BRANCHES_SHOWN) && w->collect; i++)
 		w->violations = list_concat(w->violations, sorted[i].violations);
 	if (w->limit > 0 && list_length(w->violations) >= w->limit)

@@ -169,7 +169,7 @@ walk_one(MoWalk *w, const MoNode *node, const MoValue *v, int mode)
 		if (first >= 0)
 			return mo_violate(w, node, "oneOf", v,
 							  "Make the alternatives exclude each other, for example by a const in each.",
-							  "matches more than one alternative: %d and %d",
+							  "matches more than one alternative: oneOf/%d and oneOf/%d",
 							  first, i);
 		first = i;
 	}
