@@ -49,3 +49,4 @@ SELECT mesh_outbox.resolve_schema('{"properties": {"a": {"typ": "string"}}, "req
 SELECT mesh_outbox.resolve_schema('{"properties": {"a": true}, "properties": {"b": true}}');
 SELECT mesh_outbox.unregister_schema('https://example.com/amount.json');
 SELECT mesh_outbox.unregister_schema('https://example.com/money.json');
+DROP EXTENSION mesh_outbox CASCADE;

@@ -57,3 +57,4 @@ SELECT pg_temp.undeclared('{"oneOf": [{"properties": {"k": {"const": 1}, "a": {"
 -- the extensible enum is closed for producers
 SELECT pg_temp.undeclared('{"properties": {"s": {"x-extensible-enum": ["new", "paid"]}}}', '{"s": "payed"}');
 SELECT mesh_outbox.is_valid('{"properties": {"s": {"x-extensible-enum": ["new", "paid"]}}}', '{"s": "payed"}');
+DROP EXTENSION mesh_outbox CASCADE;

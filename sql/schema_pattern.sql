@@ -24,10 +24,13 @@ SELECT p, s, pg_temp.matches(p, s) FROM (VALUES
   ('a{3,2}', 'a'), ('{', '{'), ('}', '}'), (']', ']'), ('a{1', 'a'), ('(', '('), (')', ')'), ('[', '['), ('[b-a]', 'a'), ('[\d-x]', 'a'), ('\', ''),
   ('\2(a)', 'a'), ('\k<n>', ''), ('\k', 'k'), ('(?<n>a)(?<n>b)', 'ab'), ('\p{Greek}', 'α'), ('\p{L&}', 'a'), ('\p{Xan}', 'a'), ('\pL', 'a'), ('\p{Foo=Bar}', 'a'), ('\x4', ''), ('\u12', ''), ('\u{110000}', ''), ('\c1', ''), ('\01', ''), ('\a', 'a'), ('\e', ''), ('a{70000}', ''),
   -- refused: PCRE2 would answer differently
-  ('^(?:(a)|b)*\1$', 'ab'), ('(?<=a+)b', 'aab'), ('(?<=(a)\1)b', 'aab')
+  ('^(?:(a)|b)*\1$', 'ab'), ('(?<=(a)\1)b', 'aab')
 ) t(p, s);
+-- as far as PCRE2 does not know a lookbehind's length (its words differ by version)
+SELECT pg_temp.matches('(?<=a+)b', 'aab') LIKE 'invalid JSON Schema at /pattern: %' AS refused;
 -- no pattern can hang an INSERT
 SELECT mesh_outbox.is_valid('{"pattern": "^(a+)+$"}', to_jsonb(repeat('a', 40) || 'b'));
 SELECT mesh_outbox.is_valid('{"pattern": "^(([a-z])+.)+[A-Z]([a-z])+$"}', to_jsonb(repeat('a', 200)));
 SELECT mesh_outbox.is_valid('{"pattern": "^(?:a?){50}a{50}$"}', to_jsonb(repeat('a', 49)));
 SELECT mesh_outbox.is_valid('{"pattern": "^[a-z]+$"}', to_jsonb(repeat('a', 1000000)));
+DROP EXTENSION mesh_outbox CASCADE;

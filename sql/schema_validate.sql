@@ -88,3 +88,4 @@ INSERT INTO several SELECT jsonb_build_object('maximum', i % 20), to_jsonb(10) F
 SELECT count(*) FROM several WHERE mesh_outbox.is_valid(schema, instance);
 SELECT p.proname, p.provolatile, p.proparallel, p.proisstrict FROM pg_proc p
 WHERE p.pronamespace = 'mesh_outbox'::regnamespace AND p.proname IN ('is_valid', 'schema_violations', 'check_schema') ORDER BY 1;
+DROP EXTENSION mesh_outbox CASCADE;

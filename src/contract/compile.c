@@ -213,6 +213,11 @@ mo_compile_node(MoCompiler *c, const MoValue *schema, MoNode *parent,
 	if (found)
 		return entry->node;
 	node = entry->node = palloc0(sizeof(MoNode));
+	if (c->last)
+		c->last->next = node;
+	else
+		c->first = node;
+	c->last = node;
 	node->types = MO_T_ANY;
 	node->parent = parent;
 	node->keyword = keyword;
@@ -265,12 +270,8 @@ mo_compile_each(MoCompiler *c,
 				void (*visitor) (MoCompiler *c, MoNode *node, void *arg),
 				void *arg)
 {
-	node_iterator i;
-	NodeEntry  *entry;
-
-	node_start_iterate(c->nodes, &i);
-	while ((entry = node_iterate(c->nodes, &i)) != NULL)
-		visitor(c, entry->node, arg);
+	for (MoNode *node = c->first; node; node = node->next)
+		visitor(c, node, arg);
 }
 
 static void
@@ -404,14 +405,11 @@ static void
 find_cycles(MoCompiler *c)
 {
 	CycleSearch search = {c};
-	node_iterator i;
-	NodeEntry  *entry;
 
 	search.grey = node_create(c->context, 64, NULL);
 	search.black = node_create(c->context, 64, NULL);
-	node_start_iterate(c->nodes, &i);
-	while ((entry = node_iterate(c->nodes, &i)) != NULL)
-		visit(&search, entry->node);
+	for (MoNode *node = c->first; node; node = node->next)
+		visit(&search, node);
 	node_destroy(search.grey);
 	node_destroy(search.black);
 }

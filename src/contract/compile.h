@@ -57,6 +57,8 @@ typedef struct MoCompiler
 	MoSchema   *schema;
 	MemoryContext context;		/* the program's */
 	struct node_hash *nodes;	/* subschemas by their place in the jsonb */
+	MoNode	   *first;			/* the same in the order of compilation, */
+	MoNode	   *last;			/* so that faults come in a fixed order */
 	MoReference *references;	/* not resolved yet, newest first */
 	struct MoDialect *dialects; /* custom ones that were met */
 	const char *loading;		/* URI being loaded, for messages */

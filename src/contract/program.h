@@ -170,6 +170,7 @@ struct MoNode
 	const char *keyword;		/* of the parent */
 	const char *token;			/* name or index below the keyword, or NULL */
 	uint32		token_len;
+	MoNode	   *next;			/* compiled after this one */
 };
 
 /*
