@@ -15,11 +15,17 @@
 
 #include <limits.h>
 
+#include "miscadmin.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "contract/compare_formula.h"
+
+/* One comparison reports so many places, found among so many parts. */
+#define MAX_FINDINGS 20
+#define MAX_PARTS 400
+#define MAX_PART_DEPTH 6
 
 int			mo_guc_compare_timeout = 2000;
 int			mo_guc_compare_memory = 262144;
@@ -83,24 +89,13 @@ mo_prover_add(MoProver *p, const MoSchema *schema)
 	return f;
 }
 
-static MoSchema *
-compile(const MoReading *reading, bool assert_formats)
-{
-	MoSchemaOptions options = {.assert_formats = assert_formats,
-	.closed = reading->closed};
-
-	return mo_schema_compile(reading->schema, &options, CurrentMemoryContext);
-}
-
-/* Copies what the caller may keep out of the prover's context. */
+/* A copy in the caller's context, which outlives the prover's. */
 static MoComparison *
-finish(MoProver *p, MoComparison *result, MemoryContext caller)
+keep(const MoComparison *result, MemoryContext caller)
 {
-	MemoryContext context = p->context;
-	MoComparison *copy;
+	MemoryContext old = MemoryContextSwitchTo(caller);
+	MoComparison *copy = palloc(sizeof(MoComparison));
 
-	MemoryContextSwitchTo(caller);
-	copy = palloc(sizeof(MoComparison));
 	*copy = *result;
 	copy->reason = pstrdup(result->reason);
 	if (result->undecided_by)
@@ -114,12 +109,21 @@ finish(MoProver *p, MoComparison *result, MemoryContext caller)
 		copy->keyword = pstrdup(result->keyword);
 	if (result->message)
 		copy->message = pstrdup(result->message);
-	MemoryContextDelete(context);
+	MemoryContextSwitchTo(old);
 	return copy;
 }
 
+static void
+finish(MoProver *p, MemoryContext caller)
+{
+	MemoryContext context = p->context;
+
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(context);
+}
+
 static MoProver *
-begin(MemoryContext *caller, bool assert_formats)
+begin(MemoryContext *caller)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "mesh_outbox comparison",
@@ -181,50 +185,166 @@ refute(MoProver *p, MoComparison *result, const MoJson *witness,
 	result->message = first->message;
 }
 
-MoComparison *
-mo_compare_subset(const MoReading *sub, const MoReading *super,
-				  bool assert_formats)
+static void
+decide(MoProver *p, MoComparison *result, MoFormula *f, MoSchema *sub,
+	   MoSchema *super)
 {
-	MemoryContext caller;
-	MoProver   *p = begin(&caller, assert_formats);
-	MoComparison result = {0};
-	MoSchema   *a = compile(sub, assert_formats);
-	MoSchema   *b = compile(super, assert_formats);
-	MoFormula  *f = mo_prover_add(p, a);
 	const MoJson *witness;
 
-	f = mo_formula_and2(p, f, mo_formula_not(p, mo_prover_add(p, b)));
 	switch (mo_solve(p, f, &witness))
 	{
 		case MO_EMPTY:
-			result.verdict = MO_PROVED;
-			result.reason = f == p->falsehood ?
+			result->verdict = MO_PROVED;
+			result->reason = f == p->falsehood ?
 				"the first schema contains what the second says" :
 				psprintf("no document satisfies the first and breaks the second: %llu cases closed",
 						 (unsigned long long) p->cases);
 			break;
 		case MO_WITNESS:
-			refute(p, &result, witness, a, b);
+			refute(p, result, witness, sub, super);
 			break;
 		default:
-			undecided(p, &result);
+			undecided(p, result);
 	}
-	return finish(p, &result, caller);
+}
+
+MoComparison *
+mo_compare_subset(const MoReading *sub, const MoReading *super,
+				  bool assert_formats)
+{
+	MemoryContext caller;
+	MoProver   *p = begin(&caller);
+	MoComparison result = {0};
+	MoSchema   *a = mo_reading_compile(sub, assert_formats, NULL);
+	MoSchema   *b = mo_reading_compile(super, assert_formats,
+									   &result.kept_closed);
+	MoFormula  *f = mo_prover_add(p, a);
+	MoComparison *kept;
+
+	f = mo_formula_and2(p, f, mo_formula_not(p, mo_prover_add(p, b)));
+	decide(p, &result, f, a, b);
+	kept = keep(&result, caller);
+	finish(p, caller);
+	return kept;
+}
+
+/*
+ * The parts of a schema that can be broken one without the other: conjuncts,
+ * also those below members and items.
+ */
+static void
+split_parts(MoProver *p, MoFormula *f, MoFormulas *parts, int depth)
+{
+	MoFormulas	inner = {0};
+
+	check_stack_depth();
+	if (parts->count >= MAX_PARTS)
+		return;
+	if (f->kind == MO_F_AND)
+	{
+		for (int i = 0; i < f->nargs; i++)
+			split_parts(p, f->args[i], parts, depth);
+		return;
+	}
+	if ((f->kind == MO_F_CLOSED && !f->negated) && depth < MAX_PART_DEPTH)
+	{
+		MoFormula  *members = mo_formula_view(p, f, MO_OBJECT);
+
+		if (members != f && members->kind == MO_F_AND)
+		{
+			split_parts(p, members, parts, depth);
+			split_parts(p, mo_formula_view(p, f, MO_ARRAY), parts, depth);
+			return;
+		}
+	}
+	if (f->negated || depth >= MAX_PART_DEPTH ||
+		(f->kind != MO_F_OBJ_ALL && f->kind != MO_F_ARR_ALL))
+	{
+		mo_formulas_add(parts, f);
+		return;
+	}
+	split_parts(p, f->args[f->nargs - 1], &inner, depth + 1);
+	for (int i = 0; i < inner.count; i++)
+		mo_formulas_add(parts, f->kind == MO_F_OBJ_ALL ?
+						mo_formula_names(p, f->args[0], inner.items[i]) :
+						mo_formula_items(p, f->count, f->upto,
+										 inner.items[i]));
+	if (inner.items)
+		pfree(inner.items);
+}
+
+static bool
+already_found(List *found, const MoComparison *c)
+{
+	ListCell   *cell;
+
+	foreach(cell, found)
+	{
+		MoComparison *other = lfirst(cell);
+
+		if (other->verdict != c->verdict)
+			continue;
+		if (c->verdict != MO_REFUTED ||
+			(strcmp(other->path, c->path) == 0 &&
+			 strcmp(other->message, c->message) == 0))
+			return true;
+	}
+	return false;
+}
+
+List *
+mo_compare_parts(const MoReading *sub, const MoReading *super,
+				 bool assert_formats)
+{
+	MemoryContext caller;
+	MoProver   *p = begin(&caller);
+	MoComparison whole = {0};
+	MoSchema   *a = mo_reading_compile(sub, assert_formats, NULL);
+	MoSchema   *b = mo_reading_compile(super, assert_formats,
+									   &whole.kept_closed);
+	MoFormula  *f = mo_prover_add(p, a);
+	MoFormula  *g = mo_prover_add(p, b);
+	MoFormulas	parts = {0};
+	List	   *found = NIL;
+
+	decide(p, &whole, mo_formula_and2(p, f, mo_formula_not(p, g)), a, b);
+	if (whole.verdict != MO_PROVED)
+		split_parts(p, g, &parts, 0);
+	for (int i = 0; i < parts.count && list_length(found) < MAX_FINDINGS; i++)
+	{
+		MoComparison part = {.kept_closed = whole.kept_closed};
+		MemoryContext old;
+
+		decide(p, &part,
+			   mo_formula_and2(p, f, mo_formula_not(p, parts.items[i])), a, b);
+		if (part.verdict == MO_PROVED || already_found(found, &part))
+			continue;
+		old = MemoryContextSwitchTo(caller);
+		found = lappend(found, keep(&part, caller));
+		MemoryContextSwitchTo(old);
+	}
+	MemoryContextSwitchTo(caller);
+	if (found == NIL)
+		found = list_make1(keep(&whole, caller));
+	finish(p, caller);
+	return found;
 }
 
 MoComparison *
 mo_compare_satisfy(const MoReading *schemas, int n, bool assert_formats)
 {
 	MemoryContext caller;
-	MoProver   *p = begin(&caller, assert_formats);
+	MoProver   *p = begin(&caller);
 	MoComparison result = {0};
 	MoSchema  **compiled = palloc(sizeof(MoSchema *) * n);
 	MoFormula  *f = p->truth;
+	MoComparison *kept;
 	const MoJson *witness;
 
 	for (int i = 0; i < n; i++)
 	{
-		compiled[i] = compile(&schemas[i], assert_formats);
+		compiled[i] = mo_reading_compile(&schemas[i], assert_formats,
+										 NULL);
 		f = mo_formula_and2(p, f, mo_prover_add(p, compiled[i]));
 	}
 	switch (mo_solve(p, f, &witness))
@@ -246,5 +366,7 @@ mo_compare_satisfy(const MoReading *schemas, int n, bool assert_formats)
 		default:
 			undecided(p, &result);
 	}
-	return finish(p, &result, caller);
+	kept = keep(&result, caller);
+	finish(p, caller);
+	return kept;
 }

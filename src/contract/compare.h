@@ -4,13 +4,13 @@
  *	  Comparing schemas: verdicts that are proved, or refuted by a document.
  *
  * Used by the SQL functions and by the checks of a proposed contract.
- * "closed" is reading P of DESIGN section 8.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef MO_COMPARE_H
 #define MO_COMPARE_H
 
+#include "nodes/pg_list.h"
 #include "utils/jsonb.h"
 
 typedef enum MoVerdict
@@ -20,11 +20,18 @@ typedef enum MoVerdict
 	MO_UNDECIDED
 } MoVerdict;
 
-/* A schema and how it is to be read. */
+/* How a schema is to be read (DESIGN section 8). */
+typedef enum MoReadingKind
+{
+	MO_AS_WRITTEN,
+	MO_AS_PRODUCER,				/* P: closed */
+	MO_AS_READER				/* R: open */
+} MoReadingKind;
+
 typedef struct MoReading
 {
 	Jsonb	   *schema;
-	bool		closed;
+	MoReadingKind kind;
 } MoReading;
 
 typedef struct MoComparison
@@ -36,6 +43,7 @@ typedef struct MoComparison
 	const char *path;			/* where it breaks the other schema, */
 	const char *keyword;		/* by what, */
 	const char *message;		/* and in words */
+	bool		kept_closed;	/* a schema stayed closed to its reader */
 } MoComparison;
 
 /* Settings mesh_outbox.compare_timeout (ms) and compare_memory (kB). */
@@ -51,6 +59,13 @@ extern void mo_compare_init(void);	/* from _PG_init */
 extern MoComparison *mo_compare_subset(const MoReading *sub,
 									   const MoReading *super,
 									   bool assert_formats);
+
+/*
+ * The same, but when it is refuted with one comparison for every part of
+ * "super" that some document of "sub" breaks: a List of MoComparison.
+ */
+extern List *mo_compare_parts(const MoReading *sub, const MoReading *super,
+							  bool assert_formats);
 
 /*
  * Is there a document of all the schemas?  Proved means there is one (the

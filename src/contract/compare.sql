@@ -46,3 +46,75 @@ RETURNS record LANGUAGE c STABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'mo_schemas_overlap';
 COMMENT ON FUNCTION mesh_outbox.schemas_overlap(jsonb, jsonb, boolean) IS
     'is there a document valid under both schemas? proved with an example, refuted, or undecided with the reason';
+
+CREATE FUNCTION mesh_outbox.check_compatibility_versions(
+    old           jsonb[],
+    new           jsonb,
+    compatibility text DEFAULT 'FULL_TRANSITIVE',
+    open          boolean DEFAULT false,
+    OUT direction      text,
+    OUT version        integer,
+    OUT verdict        text,
+    OUT path           text,
+    OUT keyword        text,
+    OUT change         text,
+    OUT breaks         text,
+    OUT message        text,
+    OUT counterexample jsonb,
+    OUT allowed        text,
+    OUT reason         text)
+RETURNS SETOF record LANGUAGE c STABLE STRICT PARALLEL SAFE ROWS 5
+AS 'MODULE_PATHNAME', 'mo_check_compatibility';
+COMMENT ON FUNCTION mesh_outbox.check_compatibility_versions(jsonb[], jsonb, text, boolean) IS
+    'whom does a new version of a contract break? old: earlier versions, the latest first, of which only _TRANSITIVE modes look beyond the first; open: undeclared properties are not refused at INSERT. One row per direction that is proved, else one per place that breaks, with a confirmed document, what changed there and the smallest change that would be allowed; PRODUCERS says whether what is sent today is still accepted';
+
+CREATE FUNCTION mesh_outbox.check_compatibility(
+    old           jsonb,
+    new           jsonb,
+    compatibility text DEFAULT 'FULL_TRANSITIVE',
+    open          boolean DEFAULT false,
+    OUT direction      text,
+    OUT version        integer,
+    OUT verdict        text,
+    OUT path           text,
+    OUT keyword        text,
+    OUT change         text,
+    OUT breaks         text,
+    OUT message        text,
+    OUT counterexample jsonb,
+    OUT allowed        text,
+    OUT reason         text)
+RETURNS SETOF record LANGUAGE sql STABLE STRICT PARALLEL SAFE ROWS 5
+SET search_path = pg_catalog, pg_temp
+AS $$ SELECT * FROM mesh_outbox.check_compatibility_versions(ARRAY[old], new, compatibility, open) $$;
+COMMENT ON FUNCTION mesh_outbox.check_compatibility(jsonb, jsonb, text, boolean) IS
+    'whom does a new version of a contract break, compared with one earlier version';
+
+CREATE FUNCTION mesh_outbox.contract_changes(
+    old jsonb,
+    new jsonb,
+    OUT path    text,
+    OUT keyword text,
+    OUT change  text,
+    OUT level   text)
+RETURNS SETOF record LANGUAGE c STABLE STRICT PARALLEL SAFE ROWS 10
+AS 'MODULE_PATHNAME', 'mo_contract_changes';
+COMMENT ON FUNCTION mesh_outbox.contract_changes(jsonb, jsonb) IS
+    'what differs between two versions of a contract, in words: major if it breaks consumers running today or replaying old events, minor if documents change, patch if only descriptions do';
+
+CREATE FUNCTION mesh_outbox.suggested_version(old jsonb, new jsonb, version text)
+RETURNS text LANGUAGE sql STABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE
+        WHEN bool_or(level = 'major') THEN concat_ws('.', v[1] + 1, 0, 0)
+        WHEN bool_or(level = 'minor') THEN concat_ws('.', v[1], v[2] + 1, 0)
+        WHEN bool_or(level = 'patch') THEN concat_ws('.', v[1], v[2], v[3] + 1)
+        ELSE version
+    END
+    FROM (SELECT string_to_array(version, '.')::int[] AS v) AS numbers
+    LEFT JOIN mesh_outbox.contract_changes(old, new) ON true
+    GROUP BY v
+$$;
+COMMENT ON FUNCTION mesh_outbox.suggested_version(jsonb, jsonb, text) IS
+    'the version number that the change from old (which has the given version) to new asks for';

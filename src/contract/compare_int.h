@@ -10,6 +10,7 @@
  *	 compare_json.c	JSON values, interned: equal values are one pointer
  *	 compare_formula.c	formulas, interned, with negation and per-type view
  *	 compare_shape.c	compiled subschemas and their dynamic scope
+ *	 compare_readings.c	a contract as its producers or consumers read it
  *	 compare_build.c	keywords to formulas
  *	 compare_closed.c	the producer's closed reading as a formula
  *	 compare_eval.c		does this value satisfy this formula
@@ -278,6 +279,10 @@ extern MoFormula *mo_formula_required(MoProver *p, const MoJson *name);
 /* compare.c */
 extern MoProver *mo_prover_create(MemoryContext context);
 extern MoFormula *mo_prover_add(MoProver *p, const MoSchema *schema);
+
+/* compare_readings.c */
+extern MoSchema *mo_reading_compile(const MoReading *reading,
+									bool assert_formats, bool *kept_closed);
 
 /* compare_shape.c */
 extern MoShape *mo_shape_root(MoProver *p, const MoSchema *schema);

@@ -54,8 +54,8 @@ comparison_datum(FunctionCallInfo fcinfo, const MoComparison *c)
 Datum
 mo_is_subschema(PG_FUNCTION_ARGS)
 {
-	MoReading	sub = {PG_GETARG_JSONB_P(0), false};
-	MoReading	super = {PG_GETARG_JSONB_P(1), false};
+	MoReading	sub = {PG_GETARG_JSONB_P(0), MO_AS_WRITTEN};
+	MoReading	super = {PG_GETARG_JSONB_P(1), MO_AS_WRITTEN};
 
 	return comparison_datum(fcinfo,
 							mo_compare_subset(&sub, &super,
@@ -66,7 +66,7 @@ mo_is_subschema(PG_FUNCTION_ARGS)
 Datum
 mo_is_satisfiable(PG_FUNCTION_ARGS)
 {
-	MoReading	schema = {PG_GETARG_JSONB_P(0), false};
+	MoReading	schema = {PG_GETARG_JSONB_P(0), MO_AS_WRITTEN};
 
 	return comparison_datum(fcinfo,
 							mo_compare_satisfy(&schema, 1,
@@ -78,7 +78,7 @@ Datum
 mo_schemas_overlap(PG_FUNCTION_ARGS)
 {
 	MoReading	schemas[2] = {
-		{PG_GETARG_JSONB_P(0), false}, {PG_GETARG_JSONB_P(1), false}
+		{PG_GETARG_JSONB_P(0), MO_AS_WRITTEN}, {PG_GETARG_JSONB_P(1), MO_AS_WRITTEN}
 	};
 
 	return comparison_datum(fcinfo,
