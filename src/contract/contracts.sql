@@ -29,8 +29,10 @@ CREATE FUNCTION mesh_outbox.lock_product(product text) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM mesh_outbox.find_product(product);
     PERFORM FROM mesh_outbox.product p WHERE p.name = product FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        PERFORM mesh_outbox.find_product(product);
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.lock_product(text) IS 'one change of a product at a time';
@@ -350,14 +352,17 @@ CREATE FUNCTION mesh_outbox.drop_product(name text) RETURNS void
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     product mesh_outbox.product := mesh_outbox.find_product(name);
-    outboxes text := (SELECT string_agg(o.relation::text, ', ' ORDER BY o.relation::text)
-                      FROM mesh_outbox.outbox o WHERE o.product = drop_product.name);
-    in_force text := (SELECT string_agg(c.event_type || ' ' || mesh_outbox.version_text(c), ', '
-                                        ORDER BY c.event_type, c.major, c.minor, c.patch)
-                      FROM mesh_outbox.contract c
-                      WHERE c.product = drop_product.name AND c.status IN ('active', 'deprecated'));
+    outboxes text;
+    in_force text;
 BEGIN
     PERFORM mesh_outbox.require_domain(product.domain, format('drop product "%s"', name));
+    PERFORM mesh_outbox.lock_product(name);
+    SELECT string_agg(o.relation::text, ', ' ORDER BY o.relation::text) INTO outboxes
+    FROM mesh_outbox.outbox o WHERE o.product = drop_product.name;
+    SELECT string_agg(c.event_type || ' ' || mesh_outbox.version_text(c), ', '
+                      ORDER BY c.event_type, c.major, c.minor, c.patch) INTO in_force
+    FROM mesh_outbox.contract c
+    WHERE c.product = drop_product.name AND c.status IN ('active', 'deprecated');
     IF outboxes IS NOT NULL THEN
         RAISE EXCEPTION USING
             ERRCODE = 'dependent_objects_still_exist',
@@ -372,7 +377,6 @@ BEGIN
             DETAIL = format('Contracts: %s.', in_force),
             HINT = 'Retire them first, with mesh_outbox.retire_contract().';
     END IF;
-    PERFORM mesh_outbox.lock_product(name);
     DELETE FROM mesh_outbox.contract c WHERE c.product = drop_product.name;
     DELETE FROM mesh_outbox.product p WHERE p.name = drop_product.name;
 END
@@ -589,8 +593,12 @@ CREATE FUNCTION mesh_outbox.cut_over_blockers(product text) RETURNS text
         SELECT string_agg(DISTINCT coalesce('process ' || l.pid, 'prepared transaction ' || quote_literal(x.gid),
                                             'a prepared transaction'), ', ')
         FROM pg_locks l
-        LEFT JOIN pg_prepared_xacts x
-            ON l.pid IS NULL AND l.virtualtransaction = '-1/' || x.transaction::text
+        -- a prepared transaction has no process, but holds the lock on its xid
+        LEFT JOIN pg_locks t
+            ON l.pid IS NULL AND t.pid IS NULL AND t.locktype = 'transactionid'
+               AND t.virtualtransaction = l.virtualtransaction
+               AND t.transactionid IN (SELECT p.transaction FROM pg_prepared_xacts p)
+        LEFT JOIN pg_prepared_xacts x ON x.transaction = t.transactionid
         WHERE l.locktype = 'relation' AND l.granted
           AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
           AND l.pid IS DISTINCT FROM pg_backend_pid()
