@@ -9,7 +9,8 @@
  *
  * Some commands need a database that nobody is connected to, and our workers
  * are: DROP DATABASE (an active replication slot refuses even WITH (FORCE)),
- * RENAME, SET TABLESPACE, and CREATE DATABASE that copies it.  Before such a
+ * RENAME, SET TABLESPACE, and CREATE DATABASE that copies it; and dropping the
+ * extension takes away what the workers work with.  Before such a
  * command the database is put on the list of quiet ones, the launcher ends
  * its workers, and at the end of the transaction, however it ends, it is
  * taken off the list and looked at again.  Waiting is bounded: a worker that
@@ -95,20 +96,13 @@ is_quiet(Oid database)
 	return quiet;
 }
 
-/*
- * Returns when no worker of ours is connected to the database.  Only for
- * those who may do to it what follows, so that nobody else can stop it from
- * publishing, be it for a moment.
- */
+/* Returns when no worker of ours is connected to the database. */
 static void
-quiesce(const char *name)
+quiesce(Oid database)
 {
-	Oid			database = get_database_oid(name, true);
 	TimestampTz deadline;
 
-	if (!OidIsValid(database) || database == MyDatabaseId ||
-		!mo_database_ownercheck(database, GetUserId()) ||
-		!add_to_quiet(database))
+	if (!add_to_quiet(database))
 		return;
 
 	has_quiesced = true;
@@ -125,6 +119,20 @@ quiesce(const char *name)
 										   PG_WAIT_EXTENSION);
 	}
 	ConditionVariableCancelSleep();
+}
+
+/*
+ * Only for those who may do to the database what follows, so that nobody
+ * else can stop it from publishing, be it for a moment.
+ */
+static void
+quiesce_named(const char *name)
+{
+	Oid			database = get_database_oid(name, true);
+
+	if (OidIsValid(database) && database != MyDatabaseId &&
+		mo_database_ownercheck(database, GetUserId()))
+		quiesce(database);
 }
 
 /* Also after an error and on the way out of a terminated backend. */
@@ -181,16 +189,16 @@ before_command(Node *command)
 	switch (nodeTag(command))
 	{
 		case T_DropdbStmt:
-			quiesce(castNode(DropdbStmt, command)->dbname);
+			quiesce_named(castNode(DropdbStmt, command)->dbname);
 			break;
 		case T_RenameStmt:
 			if (castNode(RenameStmt, command)->renameType == OBJECT_DATABASE)
-				quiesce(castNode(RenameStmt, command)->subname);
+				quiesce_named(castNode(RenameStmt, command)->subname);
 			break;
 		case T_AlterDatabaseStmt:
 			if (find_option(castNode(AlterDatabaseStmt, command)->options,
 							"tablespace"))
-				quiesce(castNode(AlterDatabaseStmt, command)->dbname);
+				quiesce_named(castNode(AlterDatabaseStmt, command)->dbname);
 			break;
 		case T_CreatedbStmt:
 			{
@@ -198,7 +206,7 @@ before_command(Node *command)
 												   "template");
 
 				if (template != NULL && template->arg != NULL)
-					quiesce(defGetString(template));
+					quiesce_named(defGetString(template));
 			}
 			break;
 		default:
@@ -258,7 +266,12 @@ process_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 		after_command(command);
 }
 
-/* However the extension goes: DROP EXTENSION, DROP SCHEMA, DROP OWNED. */
+/*
+ * However the extension goes (DROP EXTENSION, DROP SCHEMA, DROP OWNED), its
+ * workers go first, or they would stumble over what is missing.  A scribe may
+ * be waiting for a lock that this command holds; it is told to go all the
+ * same.
+ */
 static void
 object_access(ObjectAccessType access, Oid class_id, Oid object_id,
 			  int sub_id, void *arg)
@@ -270,8 +283,11 @@ object_access(ObjectAccessType access, Oid class_id, Oid object_id,
 	{
 		char	   *name = get_extension_name(object_id);
 
-		if (name != NULL && strcmp(name, MO_LIBRARY) == 0)
+		if (name != NULL && strcmp(name, MO_LIBRARY) == 0 && mo_shared != NULL)
+		{
+			quiesce(MyDatabaseId);
 			mo_hooks_scan_at_commit();
+		}
 	}
 }
 
