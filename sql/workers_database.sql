@@ -48,6 +48,14 @@ ALTER DATABASE workers_two RENAME TO workers_copy;
 SELECT mesh_outbox.wait_published();
 
 -- Somebody who may not do it does not stop it.
+DO $$
+BEGIN
+    FOR i IN 1..3000 LOOP
+        EXIT WHEN EXISTS (SELECT FROM mesh_outbox.publisher_slots() WHERE state = 'streaming');
+        PERFORM pg_sleep(0.01);
+    END LOOP;
+END
+$$;
 SELECT publisher_pid FROM mesh_outbox.publisher_status() \gset
 \c :home
 CREATE ROLE workers_stranger;

@@ -297,7 +297,26 @@ mo_shmem_wake_publishers(Oid database)
 	}
 }
 
-/* The caller holds mo_shared->lock. */
+bool
+mo_shmem_begin_quiet(Oid database)
+{
+	bool		added = false;
+
+	LWLockAcquire(mo_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < MO_MAX_QUIESCED && !added; i++)
+	{
+		MoQuiesced *entry = &mo_shared->quiesced[i];
+
+		if (OidIsValid(entry->database))
+			continue;
+		entry->database = database;
+		entry->owner = MyProcPid;
+		added = true;
+	}
+	LWLockRelease(mo_shared->lock);
+	return added;
+}
+
 bool
 mo_shmem_is_quiesced(Oid database)
 {
@@ -323,22 +342,58 @@ mo_shmem_wake_launcher(void)
 		SetLatch(latch);
 }
 
+bool
+mo_shmem_is_scan_due(Oid database)
+{
+	for (int i = 0; i < mo_shared->nscans; i++)
+		if (mo_shared->scans[i] == database)
+			return true;
+	return mo_shared->scan_all;
+}
+
+/* The caller holds mo_shared->lock. */
+static void
+note_scan(Oid database)
+{
+	if (mo_shmem_is_scan_due(database))
+		return;
+	if (!OidIsValid(database) || mo_shared->nscans == MO_MAX_SCANS)
+		mo_shared->scan_all = true;
+	else
+		mo_shared->scans[mo_shared->nscans++] = database;
+}
+
+/*
+ * In one step, so that the launcher cannot start anything by what it knew
+ * before.
+ */
+void
+mo_shmem_end_quiet(void)
+{
+	LWLockAcquire(mo_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < MO_MAX_QUIESCED; i++)
+	{
+		MoQuiesced *entry = &mo_shared->quiesced[i];
+
+		if (entry->owner != MyProcPid)
+			continue;
+		note_scan(entry->database);
+		entry->database = InvalidOid;
+		entry->owner = 0;
+	}
+	LWLockRelease(mo_shared->lock);
+
+	mo_shmem_wake_launcher();
+}
+
 void
 mo_shmem_request_scan(Oid database, bool retry)
 {
-	int			at = 0;
-
 	if (mo_shared == NULL)
 		return;
 
 	LWLockAcquire(mo_shared->lock, LW_EXCLUSIVE);
-	while (at < mo_shared->nscans && mo_shared->scans[at] != database)
-		at++;
-	if (!OidIsValid(database) || at == MO_MAX_SCANS)
-		mo_shared->scan_all = true;
-	else if (at == mo_shared->nscans)
-		mo_shared->scans[mo_shared->nscans++] = database;
-
+	note_scan(database);
 	for (int i = 0; retry && i < MO_MAX_PUBLISHERS; i++)
 	{
 		MoPublisherSlot *slot = &mo_shared->slots[i];

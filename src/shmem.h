@@ -160,8 +160,18 @@ extern MoPublisherSlot *mo_shmem_allocate(Oid database, int32 publisher_id,
 										  const char *name);
 extern void mo_shmem_free(MoPublisherSlot *slot);
 
+/*
+ * Keeps our workers away from a database until this backend ends it; false
+ * when too many do so.  At the end the database is looked at again.
+ */
+extern bool mo_shmem_begin_quiet(Oid database);
+extern void mo_shmem_end_quiet(void);
+
 /* Must this database's workers stay away?  The caller holds the lock. */
 extern bool mo_shmem_is_quiesced(Oid database);
+
+/* Has a look at this database been asked for?  The caller holds the lock. */
+extern bool mo_shmem_is_scan_due(Oid database);
 
 /* Wakes the publisher, if it runs.  Cheap; any process. */
 extern void mo_shmem_wake_publisher(Oid database, int32 publisher_id);

@@ -63,26 +63,6 @@ mo_hooks_scan_at_commit(void)
  */
 
 static bool
-add_to_quiet(Oid database)
-{
-	bool		added = false;
-
-	LWLockAcquire(mo_shared->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < MO_MAX_QUIESCED && !added; i++)
-	{
-		MoQuiesced *entry = &mo_shared->quiesced[i];
-
-		if (OidIsValid(entry->database))
-			continue;
-		entry->database = database;
-		entry->owner = MyProcPid;
-		added = true;
-	}
-	LWLockRelease(mo_shared->lock);
-	return added;
-}
-
-static bool
 is_quiet(Oid database)
 {
 	bool		quiet;
@@ -102,7 +82,7 @@ quiesce(Oid database)
 {
 	TimestampTz deadline;
 
-	if (!add_to_quiet(database))
+	if (!mo_shmem_begin_quiet(database))
 		return;
 
 	has_quiesced = true;
@@ -139,28 +119,9 @@ quiesce_named(const char *name)
 static void
 end_quiet(void)
 {
-	Oid			databases[MO_MAX_QUIESCED];
-	int			n = 0;
-
-	if (!has_quiesced)
-		return;
+	if (has_quiesced)
+		mo_shmem_end_quiet();
 	has_quiesced = false;
-
-	LWLockAcquire(mo_shared->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < MO_MAX_QUIESCED; i++)
-	{
-		MoQuiesced *entry = &mo_shared->quiesced[i];
-
-		if (entry->owner != MyProcPid)
-			continue;
-		databases[n++] = entry->database;
-		entry->database = InvalidOid;
-		entry->owner = 0;
-	}
-	LWLockRelease(mo_shared->lock);
-
-	for (int i = 0; i < n; i++)
-		mo_shmem_request_scan(databases[i], false);
 }
 
 /* ---------------------------------------------------------------------

@@ -349,6 +349,13 @@ advance_scouts(TimestampTz now)
 		: TimestampDifferenceMilliseconds(now, retry_at);
 }
 
+bool
+mo_launcher_awaits_scout(Oid database)
+{
+	return mo_shared->scouting == database ||
+		list_member_oid(to_scout, database);
+}
+
 static long
 shorter(long a, long b)
 {
@@ -387,7 +394,10 @@ mesh_outbox_launcher_main(Datum arg)
 
 		accept_requests();
 		now = GetCurrentTimestamp();
-		wait = shorter(advance_scouts(now), mo_pairs_advance(now));
+
+		/* In this order: what a scout has found may start or end a pair. */
+		wait = advance_scouts(now);
+		wait = shorter(wait, mo_pairs_advance(now));
 
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH |
 						 (wait < 0 ? 0 : WL_TIMEOUT),

@@ -12,6 +12,9 @@
 
 extern void mo_launcher_init(void); /* from _PG_init */
 
+/* Is a scout to report about this database before anything starts there? */
+extern bool mo_launcher_awaits_scout(Oid database);
+
 /*
  * pairs.c: brings every pair one step towards what its slot says; returns
  * the time, ms, after which it wants to be called again, -1 for "no need".

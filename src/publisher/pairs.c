@@ -44,6 +44,9 @@
  */
 #define GRACE			1000
 
+/* The same when a session waits: the scribe may wait for that one's locks. */
+#define SHORT_GRACE		100
+
 /*
  * How often to look whether a previous launcher's worker has gone, ms; nobody
  * sends us a signal about it.
@@ -56,6 +59,8 @@ typedef struct Pair
 	BackgroundWorkerHandle *scribe;
 	bool		told;			/* to stop; the publisher got SIGTERM */
 	bool		told_both;
+	bool		unwanted;		/* told so because the catalog or a command
+								 * wants it, not because it failed */
 	TimestampTz alone_since;	/* one of the two has gone; 0 = both run */
 	TimestampTz not_before;		/* earliest next start */
 	int			delay;			/* ms, the last back-off */
@@ -130,7 +135,10 @@ register_worker(int index, const char *what, uint64 number,
 	return registered;
 }
 
-/* Announces the pair, unless the database has just been asked to be quiet. */
+/*
+ * Announces the pair, unless the database has just been asked to be quiet, or
+ * what we know of it has just become old.
+ */
 static bool
 claim_slot(MoPublisherSlot *slot, uint64 *number)
 {
@@ -142,7 +150,7 @@ claim_slot(MoPublisherSlot *slot, uint64 *number)
 		last_number = (uint64) GetCurrentTimestamp();
 
 	LWLockAcquire(mo_shared->lock, LW_EXCLUSIVE);
-	welcome = is_welcome(slot);
+	welcome = is_welcome(slot) && !mo_shmem_is_scan_due(slot->database);
 	if (welcome)
 	{
 		SpinLockAcquire(&slot->mutex);
@@ -217,7 +225,7 @@ start_pair(int index, Pair *pair)
 		return;
 
 	mo_shmem_set_state(slot, MO_STATE_STARTING, NULL, NULL);
-	pair->told = pair->told_both = false;
+	pair->told = pair->told_both = pair->unwanted = false;
 	pair->alone_since = 0;
 	if (!register_worker(index, "scribe", number, &pair->scribe))
 		release_slot(slot);
@@ -231,7 +239,7 @@ start_pair(int index, Pair *pair)
  * itself when the channel breaks; it is told only when it does not.
  */
 static long
-stop_pair(Pair *pair, TimestampTz now)
+stop_pair(Pair *pair, long grace, TimestampTz now)
 {
 	long		left;
 
@@ -241,7 +249,7 @@ stop_pair(Pair *pair, TimestampTz now)
 
 	if (pair->alone_since == 0)
 		return -1;
-	left = GRACE - TimestampDifferenceMilliseconds(pair->alone_since, now);
+	left = grace - TimestampDifferenceMilliseconds(pair->alone_since, now);
 	if (left > 0)
 		return left;
 
@@ -260,14 +268,10 @@ stop_pair(Pair *pair, TimestampTz now)
 static void
 end_pair(MoPublisherSlot *slot, Pair *pair, TimestampTz now)
 {
-	bool		on_demand = pair->told && !is_stuck(slot) &&
-		(!is_welcome(slot) || slot->config != pair->config);
-
-	release_slot(slot);
 	pair->not_before = now;
 	if (slot->dropped)
 		mo_shmem_request_scan(slot->database, false);
-	else if (on_demand)
+	else if (pair->unwanted && !is_stuck(slot))
 		mo_shmem_set_state(slot, MO_STATE_STOPPED, NULL, NULL);
 	else if (!is_stuck(slot))
 	{
@@ -284,12 +288,15 @@ end_pair(MoPublisherSlot *slot, Pair *pair, TimestampTz now)
 				(errmsg("publisher \"%s\" starts again in %d ms",
 						slot->name, delay)));
 	}
+
+	/* Last: who waits for it must find the slot in its new state. */
+	release_slot(slot);
 }
 
 static long
 advance_running(MoPublisherSlot *slot, Pair *pair, TimestampTz now)
 {
-	bool		unwanted;
+	bool		quiet;
 
 	reap(&pair->publisher);
 	reap(&pair->scribe);
@@ -304,10 +311,12 @@ advance_running(MoPublisherSlot *slot, Pair *pair, TimestampTz now)
 		pair->alone_since = now;
 
 	LWLockAcquire(mo_shared->lock, LW_SHARED);
-	unwanted = !is_welcome(slot) || slot->config != pair->config;
+	quiet = mo_shmem_is_quiesced(slot->database);
+	if (!is_welcome(slot) || slot->config != pair->config)
+		pair->unwanted = true;
 	LWLockRelease(mo_shared->lock);
-	return unwanted || pair->told || pair->alone_since != 0
-		? stop_pair(pair, now) : -1;
+	return pair->unwanted || pair->told || pair->alone_since != 0
+		? stop_pair(pair, quiet ? SHORT_GRACE : GRACE, now) : -1;
 }
 
 /*
@@ -363,6 +372,8 @@ advance_stopped(int index, MoPublisherSlot *slot, Pair *pair, TimestampTz now)
 	else if (is_stuck(slot))
 		return -1;
 
+	if (mo_launcher_awaits_scout(slot->database))
+		return -1;
 	if (pair->not_before > now)
 		return TimestampDifferenceMilliseconds(now, pair->not_before);
 	start_pair(index, pair);
