@@ -79,6 +79,14 @@ only() {
 # within FOLDER PATTERN: lines of a folder that match.
 within() { [ ! -d "$1" ] || grep -rnE --include='*.[ch]' "$2" "$1" || true; }
 
+# The code's fault points and the protocol steps of the model are the same.
+step_names() {
+	diff <(grep -rhoE --include='*.c' 'MO_FAULT_POINT\("[a-z_0-9]+"' src |
+		sed 's/.*"\(.*\)"/\1/' | sort -u) \
+		<(sed '/^## Steps of the world/,$d' test/model/STEPS.md | grep '^| `' |
+			cut -d'|' -f2 | grep -o '`[a-z_0-9]*`' | tr -d '`' | sort -u)
+}
+
 no_head() {
 	local f
 	for f in src/*.[ch] src/*/*.[ch]; do
@@ -99,6 +107,7 @@ check "contract/ knows neither Kafka nor WAL" within src/contract \
 	'#include.*(rdkafka|replication/|access/xlog|publisher/|outbox/)'
 check "outbox/ knows no Kafka" within src/outbox '#include.*(rdkafka|publisher/producer)'
 check "every file says what it is" no_head
+check "fault points are the model's steps" step_names
 check "nothing left to do" only '\b(TODO|FIXME|XXX)\b'
 check "every warning and error has an errcode" python3 "$root/test/build/errcodes.py" src
 check "SECURITY DEFINER pins its search_path" python3 "$root/test/build/definers.py" src
