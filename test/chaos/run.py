@@ -231,7 +231,7 @@ class Chaos:
 
     def find_way_out(self):
         until(lambda: self.state() == "needs attention", 60, "state needs attention")
-        self.server.sql("SELECT mesh_outbox.resume_publisher(%s, \"from\" => 'now',"
+        self.server.sql("SELECT mesh_outbox.resume_publisher(%s, start_from => 'now',"
                         " reason => 'chaos: all was published')", PUBLISHER)
         self.expect("SELECT mesh_outbox.wait_ready(%s, '60 s')", PUBLISHER)
 

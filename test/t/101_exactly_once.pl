@@ -41,7 +41,7 @@ foreach my $kind (qw(publisher scribe))
 }
 survives('server killed', sub {
 	$node->kill9;
-	$node->start;
+	start_again($node);
 });
 survives('broker killed', sub {
 	kafka('signal', $kafka, 1, 'KILL');
@@ -50,7 +50,7 @@ survives('broker killed', sub {
 survives('broker and server killed', sub {
 	kafka('signal', $kafka, 1, 'KILL');
 	$node->kill9;
-	$node->start;
+	start_again($node);
 	kafka('up', $kafka);
 });
 

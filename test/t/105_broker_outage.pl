@@ -93,7 +93,7 @@ emit($node, orphan => 1);
 my @pids = map { worker_pid($node, $_) } qw(publisher scribe);
 $node->kill9;
 ok(until_true('the orphans', sub { !grep { kill 0, $_ } @pids }, 10), 'the workers leave with the postmaster');
-$node->start;
+start_again($node);
 kafka('signal', $kafka, 1, 'CONT');
 ok(wait_published($node), 'goes on');
 is(scalar(grep { $_ eq 'orphan' } values_of(consume($kafka, 'sales.orders'))), 1, 'once');

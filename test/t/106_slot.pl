@@ -16,20 +16,6 @@ ok(wait_published($node), 'published');
 my $slot = $node->safe_psql('postgres', 'SELECT slot_name FROM pg_replication_slots');
 like($slot, qr/^mesh_outbox_/, 'the slot has a name that says whose it is');
 
-sub paused_while
-{
-	my ($do) = @_;
-	$node->safe_psql('postgres', q(SELECT mesh_outbox.pause_publisher('main', reason => 'test')));
-	ok(wait_state($node, 'paused'), 'paused');
-	ok(until_true('idle slot', sub {
-		$node->safe_psql('postgres', 'SELECT bool_or(active) FROM pg_replication_slots') ne 't' }),
-		'a paused publisher can let go of its slot')
-	  or $node->safe_psql('postgres', 'SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots');
-	$do->();
-	$node->safe_psql('postgres', q(SELECT mesh_outbox.resume_publisher('main')));
-	return;
-}
-
 sub attention
 {
 	my ($what) = @_;
@@ -65,7 +51,7 @@ sub once
 }
 
 note 'dropped';
-paused_while(sub {
+without_workers($node, sub {
 	emit($node, unseen => 1);
 	$node->safe_psql('postgres', "SELECT pg_drop_replication_slot('$slot')");
 });
@@ -79,7 +65,7 @@ is($node->safe_psql('postgres', q(SELECT count(*) > 0 FROM mesh_outbox.publisher
 	WHERE from_lsn IS NOT NULL)), 't', 'the range in doubt is on record');
 
 note 'dropped and made again by somebody';
-paused_while(sub {
+without_workers($node, sub {
 	emit($node, unseen2 => 1);
 	$node->safe_psql('postgres', "SELECT pg_drop_replication_slot('$slot')");
 	$node->safe_psql('postgres', "SELECT pg_create_logical_replication_slot('$slot', 'test_decoding')");
@@ -91,7 +77,7 @@ ok(wait_published($node), 'published');
 once('after-again');
 
 note 'moved forward';
-paused_while(sub {
+without_workers($node, sub {
 	emit($node, skipped => 1);
 	$node->safe_psql('postgres', "SELECT pg_replication_slot_advance('$slot', pg_current_wal_lsn())");
 });

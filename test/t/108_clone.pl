@@ -80,11 +80,13 @@ is($restored->safe_psql('restored', 'SELECT product, publisher FROM mesh_outbox.
 is( $restored->safe_psql('restored', 'SELECT count(*) FROM sales.outbox'),
 	$node->safe_psql('postgres', 'SELECT count(*) FROM sales.outbox'),
 	'and their rows');
-sql_fails($restored, emit_sql('bad', -1), qr/minimum/, 'the check works', db => 'restored');
+sql_fails($restored, emit_sql('early', 1), qr/not ready.*resume_publisher/s, 'an event that nobody would publish',
+	db => 'restored');
 undisturbed('restored dump', 'o3');
 $restored->safe_psql('restored', q(SELECT mesh_outbox.resume_publisher('main')));
 is($restored->safe_psql('restored', q(SELECT mesh_outbox.wait_ready('main', '60 s'))), 't',
 	'resumed on purpose it starts');
+sql_fails($restored, emit_sql('bad', -1), qr/minimum/, 'the check works', db => 'restored');
 $restored->safe_psql('restored', emit_sql('from-restored', 1));
 ok(wait_published($restored, 'restored'), 'and publishes what comes from now on');
 undisturbed('restored and resumed', 'o4');

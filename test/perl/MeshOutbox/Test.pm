@@ -29,7 +29,7 @@ use Test::More;
 use Time::HiRes ();
 
 our @EXPORT = qw(
-  new_node configure start_kafka kafka simple_outbox extra_outbox create_publisher
+  new_node configure start_again without_workers start_kafka kafka simple_outbox extra_outbox create_publisher
   emit emit_sql wait_published status wait_state consume consume_uncommitted
   values_of ids_of header fault await_fault worker_pid
   marker_group sql_fails until_true lsn decoded
@@ -86,7 +86,29 @@ sub new_node
 	return $node;
 }
 
-# Milliseconds are rounded up to nothing useful: poll often, give up late.
+# After kill9: the orphans' shared memory may still be attached for a moment.
+sub start_again
+{
+	my ($node) = @_;
+	ok(until_true('a start', sub { $node->start(fail_ok => 1) }), 'the server starts again');
+	return;
+}
+
+# Does something while the server runs without the library.
+sub without_workers
+{
+	my ($node, $do) = @_;
+	$node->stop;
+	$node->append_conf('postgresql.conf', q(shared_preload_libraries = ''));
+	$node->start;
+	$do->();
+	$node->stop;
+	$node->append_conf('postgresql.conf', q(shared_preload_libraries = 'mesh_outbox'));
+	$node->start;
+	return;
+}
+
+# Polls a condition; false when the deadline came first.
 sub until_true
 {
 	my ($what, $condition, $seconds) = @_;
