@@ -134,6 +134,21 @@ VALUES ('OrderPlaced', '{"order_id": {"no": 17}, "lines": [{"sku": "AB-1", "qty"
 INSERT INTO check_refused.outbox (event_type, key, payload)
 VALUES ('OrderPlaced', '18', '{"order_id": 17, "lines": [{"sku": "AB-1", "qty": 2}]}');
 
+-- Values that the contract classifies are not shown, whatever is wrong.
+\o /dev/null
+SELECT mesh_outbox.propose_contract('check.orders', 'CustomerMoved', key => '/email', event_time => '/at', schema => '{
+    "type": "object", "required": ["email"], "properties": {
+        "email": {"type": ["string", "object"], "maxLength": 20, "x-privacy": "personal"},
+        "at": {"type": "string"}}}');
+SELECT mesh_outbox.activate_contract('check.orders', 'CustomerMoved', '1.0.0');
+\o
+INSERT INTO check_refused.outbox (event_type, payload)
+VALUES ('CustomerMoved', '{"email": "jane.doe@longer-than-allowed.example.com", "at": "2026-03-01T09:30:00Z"}');
+INSERT INTO check_refused.outbox (event_type, key, payload)
+VALUES ('CustomerMoved', 'joe@example.com', '{"email": "jane@example.com", "at": "2026-03-01T09:30:00Z"}');
+INSERT INTO check_refused.outbox (event_type, payload)
+VALUES ('CustomerMoved', '{"email": "jane@example.com", "at": "in March"}');
+
 -- The event time.
 INSERT INTO check_refused.outbox (event_type, event_time, payload)
 VALUES ('OrderPlaced', 'infinity', '{"order_id": 17, "lines": [{"sku": "AB-1", "qty": 2}]}');
@@ -230,6 +245,7 @@ SELECT mesh_outbox.drop_outbox('check_refused.outbox', lose_events => true);
 SELECT mesh_outbox.retire_contract('check.orders', 'OrderPlaced', '1.0.0');
 SELECT mesh_outbox.retire_contract('check.orders', 'OrderShipped', '2.0.0');
 SELECT mesh_outbox.retire_contract('check.orders', 'OrderShipped', '2.1.0');
+SELECT mesh_outbox.retire_contract('check.orders', 'CustomerMoved', '1.0.0');
 SELECT mesh_outbox.drop_product('check.orders');
 SELECT mesh_outbox.drop_domain('check');
 \o

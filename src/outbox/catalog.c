@@ -206,6 +206,12 @@ read_progress(const CatalogRow *row, void *result)
 		database == MyDatabaseId;
 }
 
+static void
+read_name(const CatalogRow *row, void *result)
+{
+	*(char **) result = column_text(row, "name");
+}
+
 /* Finds one row by its primary key and hands it to "read". */
 static bool
 get_by_key(const char *table, const char *index, const char *column,
@@ -253,6 +259,16 @@ mo_catalog_publisher_ready(int32 publisher_id)
 	return get_by_key("progress", "progress_pkey", "publisher_id", F_INT4EQ,
 					  Int32GetDatum(publisher_id), read_progress, &here) &&
 		here;
+}
+
+const char *
+mo_catalog_publisher_name(int32 publisher_id)
+{
+	char	   *name = "?";
+
+	get_by_key("publisher", "publisher_pkey", "publisher_id", F_INT4EQ,
+			   Int32GetDatum(publisher_id), read_name, &name);
+	return name;
 }
 
 List *

@@ -76,6 +76,9 @@ extern List *mo_catalog_list_versions(const char *product,
  */
 extern bool mo_catalog_publisher_ready(int32 publisher_id);
 
+/* The publisher's name; "?" when it is gone. */
+extern const char *mo_catalog_publisher_name(int32 publisher_id);
+
 /* The table mesh_outbox.name; error when the extension is half there. */
 extern Oid	mo_catalog_table(const char *name);
 

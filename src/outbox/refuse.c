@@ -65,9 +65,17 @@ excerpt(const char *text)
 	return psprintf("%.*s...", pg_mbcliplen(text, len, EXCERPT_LENGTH), text);
 }
 
-/* A value as the payload shows it: 0, "x", null, an object. */
+/* A string as JSON writes it, shortened; nothing of it if it may be secret. */
 static const char *
-show_value(const JsonbValue *value)
+show_text(const MoContract *contract, const char *text)
+{
+	if (contract->classified)
+		return "a value (redacted)";
+	return psprintf("\"%s\"", excerpt(text));
+}
+
+static const char *
+show_value(const MoContract *contract, const JsonbValue *value)
 {
 	switch (value->type)
 	{
@@ -76,10 +84,11 @@ show_value(const JsonbValue *value)
 		case jbvBool:
 			return value->val.boolean ? "true" : "false";
 		case jbvNumeric:
-			return excerpt(numeric_normalize(value->val.numeric));
+			return contract->classified ? "a number (redacted)" :
+				excerpt(numeric_normalize(value->val.numeric));
 		case jbvString:
-			return excerpt(psprintf("\"%.*s\"", value->val.string.len,
-									value->val.string.val));
+			return show_text(contract, pnstrdup(value->val.string.val,
+												value->val.string.len));
 		case jbvBinary:
 			return JsonContainerIsArray(value->val.binary.data) ?
 				"an array" : "an object";
@@ -150,13 +159,16 @@ mo_refuse_change(Relation rel, const char *command)
 void
 mo_refuse_unready_publisher(Relation rel, const MoTable *table)
 {
+	const char *name = mo_catalog_publisher_name(table->publisher_id);
+
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("the publisher of outbox \"%s\" is not ready",
+			 errmsg("publisher \"%s\" of outbox \"%s\" is not ready", name,
 					RelationGetRelationName(rel)),
-			 errdetail("Publisher %d has no replication slot in this database yet, so the event would never be published.",
-					   table->publisher_id),
-			 errhint("View mesh_outbox.publishers shows its state; mesh_outbox.wait_ready() waits for it, mesh_outbox.resume_publisher() starts one that came out of a dump or a copy."),
+			 errdetail("It has no replication slot in this database yet, so the event would never be published."),
+			 errhint("SELECT %s.wait_ready(%s) waits for it; the view %s.publishers shows what it waits for, and %s.resume_publisher() starts one that came out of a dump or a copy.",
+					 MO_SCHEMA, quote_literal_cstr(name), MO_SCHEMA,
+					 MO_SCHEMA),
 			 errtable(rel)));
 }
 
@@ -381,7 +393,7 @@ mo_refuse_key(const MoRefusedRow *row, const JsonbValue *value)
 					row->event_type, contract_name(row->contract), pointer),
 			 value == NULL ?
 			 errdetail("The key says which partition an event goes to, and so which events keep their order.") :
-			 errdetail("Found %s.", show_value(value)),
+			 errdetail("Found %s.", show_value(row->contract, value)),
 			 err_rule(row, MO_COLUMN_PAYLOAD, "key")));
 }
 
@@ -393,9 +405,11 @@ mo_refuse_other_key(const MoRefusedRow *row, const char *given,
 			(errcode(ERRCODE_CHECK_VIOLATION),
 			 errmsg("key of event \"%s\" differs from its payload's",
 					row->event_type),
-			 errdetail("Given \"%s\", but contract %s takes the key from %s, which is \"%s\".",
-					   excerpt(given), contract_name(row->contract),
-					   row->contract->key->text, excerpt(expected)),
+			 errdetail("Given %s, but contract %s takes the key from %s, which is %s.",
+					   show_text(row->contract, given),
+					   contract_name(row->contract),
+					   row->contract->key->text,
+					   show_text(row->contract, expected)),
 			 errhint("Leave column \"%s\" out: it is filled from the payload.",
 					 get_attname(RelationGetRelid(row->rel),
 								 row->table->attnums[MO_COLUMN_KEY], false)),
@@ -414,7 +428,7 @@ mo_refuse_event_time(const MoRefusedRow *row, const JsonbValue *value)
 					row->event_type, contract_name(row->contract), pointer) :
 			 errmsg("event \"%s\" breaks contract %s at %s: the event time must be an RFC 3339 date-time",
 					row->event_type, contract_name(row->contract), pointer),
-			 value == NULL ? 0 : errdetail("Found %s.", show_value(value)),
+			 value == NULL ? 0 : errdetail("Found %s.", show_value(row->contract, value)),
 			 errhint("Write it as \"2026-03-01T09:30:00Z\", or give column \"%s\" a value.",
 					 get_attname(RelationGetRelid(row->rel),
 								 row->table->attnums[MO_COLUMN_EVENT_TIME],

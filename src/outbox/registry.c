@@ -405,6 +405,21 @@ describe_load(void *arg)
 			   row->version.minor, row->version.patch);
 }
 
+/* Does the schema mark any value as personal or secret? */
+static bool
+is_classified(Jsonb *schema)
+{
+	JsonbIterator *it = JsonbIteratorInit(&schema->root);
+	JsonbValue	value;
+	JsonbIteratorToken token;
+
+	while ((token = JsonbIteratorNext(&it, &value, false)) != WJB_DONE)
+		if (token == WJB_KEY && value.val.string.len == strlen("x-privacy") &&
+			memcmp(value.val.string.val, "x-privacy", strlen("x-privacy")) == 0)
+			return true;
+	return false;
+}
+
 static MoContract *
 compile_contract(const MoContractRow *row, MemoryContext context)
 {
@@ -424,6 +439,7 @@ compile_contract(const MoContractRow *row, MemoryContext context)
 								 row->version.minor, row->version.patch);
 	contract->major = row->version.major;
 	contract->enforcement = row->enforcement;
+	contract->classified = is_classified(row->resolved_schema);
 	contract->key = mo_pointer_parse(row->key_pointer);
 	if (row->event_time_pointer != NULL)
 		contract->event_time = mo_pointer_parse(row->event_time_pointer);

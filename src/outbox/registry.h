@@ -40,6 +40,7 @@ typedef struct MoContract
 	const char *version;		/* "1.2.0" */
 	int32		major;
 	MoEnforcement enforcement;
+	bool		classified;		/* has values that no message may show */
 	const MoSchema *schema;
 	const MoPointer *key;
 	const MoPointer *event_time;	/* NULL: not in the payload */
