@@ -9,7 +9,7 @@ set -euo pipefail
 . "$(dirname "$0")/env.sh"
 
 # Server and headers as a pair, of the version that Debian release ships.
-packages=(gcc make pkg-config git procps util-linux python3 python3-venv
+packages=(gcc make meson pkg-config git procps util-linux python3 python3-venv
 	libc6-dev librdkafka-dev libjson-c-dev libpcre2-dev liburiparser-dev
 	libidn2-dev libipc-run-perl perl)
 [ "${1:-}" != kafka ] || packages+=(default-jre-headless maven)
