@@ -14,6 +14,11 @@
 #include "postgres.h"
 #include "fmgr.h"
 
+/* 16: VARDATA and its kin have left postgres.h (d952373a987). */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
 #if PG_VERSION_NUM < 150000
 #error "mesh_outbox needs PostgreSQL 15 or newer"
 #endif

@@ -18,6 +18,7 @@
 #include "utils/builtins.h"
 #include "utils/numeric.h"
 
+#include "compat.h"
 #include "contract/value.h"
 
 /* The words of a stored numeric; see the head of numeric.c in the server. */

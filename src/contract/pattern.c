@@ -8,8 +8,12 @@
  * PCRE2's JIT where it is available; the code lives outside palloc and is
  * freed by a callback of the memory context that owns the pattern.
  *
- * A match is stopped after MATCH_LIMIT steps, so that no expression can hang
- * an INSERT: that is an error, not a verdict.
+ * A match is stopped after MATCH_LIMIT steps from one start, so that no
+ * expression can hang an INSERT: that is an error, not a verdict.  PCRE2
+ * counts anew for each start, and an expression that needs a step for each
+ * character of the rest needs the square of the length for all starts; so a
+ * long string is searched in windows of starts, with a look at interrupts and
+ * the clock in between.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,6 +22,8 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include "miscadmin.h"
+#include "portability/instr_time.h"
 #include "utils/memutils.h"
 
 #include "contract/pattern.h"
@@ -27,8 +33,13 @@
  * a few milliseconds; honest expressions need fewer by orders of magnitude.
  */
 #define MATCH_LIMIT			1000000
-#define DEPTH_LIMIT			100000
-#define HEAP_LIMIT_KB		16384
+#define HEAP_LIMIT_KB		65536
+
+/* Strings up to this size are searched in one go: at worst half a second. */
+#define ONE_GO_MAX			16384
+#define WINDOW_MS			5		/* what one window should take */
+#define SEARCH_LIMIT_MS		2000	/* for all windows of a string */
+
 #define JIT_STACK_START		(32 * 1024)
 #define JIT_STACK_MAX		(1024 * 1024)
 
@@ -36,6 +47,7 @@ struct MoPattern
 {
 	pcre2_code *code;
 	const char *source;			/* as written */
+	bool		anchored;		/* can match at the start only */
 	MemoryContextCallback callback;
 };
 
@@ -62,7 +74,6 @@ prepare_matching(void)
 			ereport(ERROR,
 					(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 		pcre2_set_match_limit(match_context, MATCH_LIMIT);
-		pcre2_set_depth_limit(match_context, DEPTH_LIMIT);
 		pcre2_set_heap_limit(match_context, HEAP_LIMIT_KB);
 	}
 	if (jit_stack == NULL)
@@ -91,7 +102,7 @@ compile_code(const char *source, uint32 len, char **reason)
 		return NULL;
 	code = pcre2_compile((PCRE2_SPTR) translated, strlen(translated),
 						 PCRE2_UTF | PCRE2_NO_UTF_CHECK | PCRE2_NEVER_UCP |
-						 PCRE2_DOLLAR_ENDONLY | PCRE2_MATCH_UNSET_BACKREF,
+						 PCRE2_DOLLAR_ENDONLY | PCRE2_USE_OFFSET_LIMIT | PCRE2_MATCH_UNSET_BACKREF,
 						 &error, &offset, NULL);
 	if (code == NULL)
 	{
@@ -117,6 +128,7 @@ mo_pattern_compile(const char *source, uint32 len, MemoryContext context,
 				   char **reason)
 {
 	MoPattern  *pattern = MemoryContextAllocZero(context, sizeof(MoPattern));
+	uint32_t	options = 0;
 
 	pattern->source = MemoryContextStrdup(context, pnstrdup(source, len));
 	pattern->code = compile_code(source, len, reason);
@@ -125,6 +137,9 @@ mo_pattern_compile(const char *source, uint32 len, MemoryContext context,
 	pattern->callback.func = free_code;
 	pattern->callback.arg = pattern;
 	MemoryContextRegisterResetCallback(context, &pattern->callback);
+
+	pcre2_pattern_info(pattern->code, PCRE2_INFO_ALLOPTIONS, &options);
+	pattern->anchored = (options & PCRE2_ANCHORED) != 0;
 
 	/* Without JIT the interpreter does it, with the same limits. */
 	(void) pcre2_jit_compile(pattern->code, PCRE2_JIT_COMPLETE);
@@ -138,17 +153,9 @@ mo_pattern_source(const MoPattern *pattern)
 	return pattern->source;
 }
 
-bool
-mo_pattern_matches(const MoPattern *pattern, const char *subject, uint32 len)
+static void
+raise_failure(const MoPattern *pattern, uint32 len, int rc)
 {
-	int			rc;
-
-	rc = pcre2_match(pattern->code, (PCRE2_SPTR) subject, len, 0,
-					 PCRE2_NO_UTF_CHECK, match_data, match_context);
-	if (rc >= 0)
-		return true;
-	if (rc == PCRE2_ERROR_NOMATCH)
-		return false;
 	if (rc == PCRE2_ERROR_NOMEMORY)
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
@@ -156,7 +163,76 @@ mo_pattern_matches(const MoPattern *pattern, const char *subject, uint32 len)
 			(errcode(ERRCODE_STATEMENT_TOO_COMPLEX),
 			 errmsg("the pattern %s takes too long to match a string of %u bytes",
 					pattern->source, len),
-			 errdetail("Matching was stopped by the limit of %d steps.",
-					   MATCH_LIMIT),
+			 errdetail("Matching is stopped after %d steps, or %d ms.",
+					   MATCH_LIMIT, SEARCH_LIMIT_MS),
 			 errhint("Nested repetitions such as (a+)+ need exponential time; write the pattern so that each part can match in one way only.")));
+}
+
+/* Does it match with a start in first .. last? */
+static bool
+match_from(const MoPattern *pattern, const char *subject, uint32 len,
+		   PCRE2_SIZE first, PCRE2_SIZE last)
+{
+	int			rc;
+
+	pcre2_set_offset_limit(match_context, last);
+	rc = pcre2_match(pattern->code, (PCRE2_SPTR) subject, len, first,
+					 PCRE2_NO_UTF_CHECK, match_data, match_context);
+
+	/* The interpreter keeps its state on the heap, which may grow further. */
+	if (rc == PCRE2_ERROR_JIT_STACKLIMIT)
+		rc = pcre2_match(pattern->code, (PCRE2_SPTR) subject, len, first,
+						 PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT,
+						 match_data, match_context);
+	if (rc >= 0)
+		return true;
+	if (rc != PCRE2_ERROR_NOMATCH)
+		raise_failure(pattern, len, rc);
+	return false;
+}
+
+static bool
+search_in_windows(const MoPattern *pattern, const char *subject, uint32 len)
+{
+	PCRE2_SIZE	window = 1024;
+	double		total = 0;
+
+	for (PCRE2_SIZE first = 0; first <= len;)
+	{
+		PCRE2_SIZE	last = Min(first + window, len);
+		instr_time	begin;
+		instr_time	end;
+		double		ms;
+
+		CHECK_FOR_INTERRUPTS();
+
+		/* A window ends before a character, never inside of one. */
+		while (last < len && ((unsigned char) subject[last] & 0xC0) == 0x80)
+			last++;
+		INSTR_TIME_SET_CURRENT(begin);
+		if (match_from(pattern, subject, len, first, last))
+			return true;
+		INSTR_TIME_SET_CURRENT(end);
+		INSTR_TIME_SUBTRACT(end, begin);
+		ms = INSTR_TIME_GET_MILLISEC(end);
+		total += ms;
+		if (total > SEARCH_LIMIT_MS)
+			raise_failure(pattern, len, PCRE2_ERROR_MATCHLIMIT);
+		if (ms < WINDOW_MS)
+			window *= 2;
+		else if (window > 1)
+			window /= 2;
+		if (last == len)
+			break;
+		first = last;
+	}
+	return false;
+}
+
+bool
+mo_pattern_matches(const MoPattern *pattern, const char *subject, uint32 len)
+{
+	if (len <= ONE_GO_MAX || pattern->anchored)
+		return match_from(pattern, subject, len, 0, PCRE2_UNSET);
+	return search_in_windows(pattern, subject, len);
 }

@@ -20,6 +20,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 
+#include "compat.h"
 #include "contract/compile.h"
 
 PG_FUNCTION_INFO_V1(mo_sql_is_valid);
