@@ -115,6 +115,7 @@ open_lane(MoProducer *producer, int number, char *reason, size_t size)
 									   producer->transactional_id, number);
 	lane->number = number;
 	lane->wake_fd = producer->pipe[1];
+	lane->conf = producer->conf;
 	lane->group = producer->group;
 	lane->marker_topic = producer->marker_topic;
 	lane->embedded = producer->embedded;

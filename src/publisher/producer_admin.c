@@ -8,10 +8,13 @@
  * producer_lane.c hold: nothing of PostgreSQL is called.
  *
  * The control lane's handle is a plain producer that produces nothing.  The
- * marker is read with the admin request for a group's offsets and not with a
- * consumer: one handle serves both isolation levels ("stable" offsets are
- * what read-committed means for them), and no consumer ever appears in the
- * marker's group, which must stay without members.
+ * marker is read with a consumer, made for the one reading, since isolation
+ * is a consumer's property; it asks for an offset and joins nothing, for the
+ * marker's group must stay without members.  The admin request for a group's
+ * offsets would do too, but up to librdkafka 2.0 at least it brings the
+ * process down, and with it the server, when the coordinator has moved or
+ * just starts: on a handle that is no consumer the answer's handler follows a
+ * null pointer.
  *
  *-------------------------------------------------------------------------
  */
@@ -134,81 +137,57 @@ take_marker(MoLane *lane, const rd_kafka_topic_partition_t *position)
 	}
 }
 
-/*
- * The error of an answer: of the request, of the group, or of the partition.
- * A group or topic that nobody has written to yet is no error.
- */
-static rd_kafka_resp_err_t
-take_group(MoLane *lane, rd_kafka_event_t *event)
+/* A consumer that only asks for its group's offset; it joins no group. */
+static rd_kafka_t *
+open_reader(MoLane *lane, char *reason, size_t size)
 {
-	const rd_kafka_ListConsumerGroupOffsets_result_t *result;
-	const rd_kafka_group_result_t **groups;
-	const rd_kafka_topic_partition_list_t *positions;
-	rd_kafka_resp_err_t code = rd_kafka_event_error(event);
-	size_t		count = 0;
+	rd_kafka_conf_t *conf = rd_kafka_conf_dup(lane->conf);
+	rd_kafka_t *reader;
 
-	if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-	{
-		result = rd_kafka_event_ListConsumerGroupOffsets_result(event);
-		groups = rd_kafka_ListConsumerGroupOffsets_result_groups(result, &count);
-		if (count == 1)
-		{
-			code = rd_kafka_error_code(rd_kafka_group_result_error(groups[0]));
-			positions = rd_kafka_group_result_partitions(groups[0]);
-			if (code == RD_KAFKA_RESP_ERR_NO_ERROR && positions &&
-				positions->cnt == 1)
-			{
-				code = positions->elems[0].err;
-				if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-				{
-					take_marker(lane, &positions->elems[0]);
-					return code;
-				}
-			}
-		}
-	}
-
-	if (code == RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND ||
-		code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
-		code = RD_KAFKA_RESP_ERR_NO_ERROR;
-	return code;
+	(void) rd_kafka_conf_set(conf, "group.id", lane->group, NULL, 0);
+	(void) rd_kafka_conf_set(conf, "enable.auto.commit", "false", NULL, 0);
+	(void) rd_kafka_conf_set(conf, "isolation.level",
+							 lane->marker_committed ? "read_committed" :
+							 "read_uncommitted", NULL, 0);
+	reader = rd_kafka_new(RD_KAFKA_CONSUMER, conf, reason, size);
+	if (reader == NULL)
+		rd_kafka_conf_destroy(conf);
+	return reader;
 }
 
-static rd_kafka_event_t *
-request_marker(MoLane *lane)
+/*
+ * Asks once.  A topic that nobody has written to yet is no error, and has no
+ * marker.
+ */
+static rd_kafka_resp_err_t
+ask_marker(MoLane *lane, rd_kafka_t *reader)
 {
-	AdminRequest request;
 	rd_kafka_topic_partition_list_t *position;
-	rd_kafka_ListConsumerGroupOffsets_t *group;
-	rd_kafka_event_t *event;
+	rd_kafka_resp_err_t code;
 
 	position = rd_kafka_topic_partition_list_new(1);
 	rd_kafka_topic_partition_list_add(position, lane->marker_topic, 0);
-	group = rd_kafka_ListConsumerGroupOffsets_new(lane->group, position);
+	code = rd_kafka_committed(reader, position, MO_CALL_TIMEOUT);
+	if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+		code = position->elems[0].err;
+	if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+		take_marker(lane, &position->elems[0]);
+	else if (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+		code = RD_KAFKA_RESP_ERR_NO_ERROR;
 	rd_kafka_topic_partition_list_destroy(position);
-
-	request_open(&request, lane->rk, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
-	rd_kafka_error_destroy(
-		rd_kafka_AdminOptions_set_require_stable_offsets(request.options,
-														 lane->marker_committed));
-	rd_kafka_ListConsumerGroupOffsets(lane->rk, &group, 1, request.options,
-									  request.queue);
-	event = request_wait(lane, &request);
-
-	request_close(&request);
-	rd_kafka_ListConsumerGroupOffsets_destroy(group);
-	return event;
+	return code;
 }
 
 /*
  * Reads the marker.  With somebody's transaction open on it, a committed read
- * is answered with UNSTABLE_OFFSET_COMMIT and repeated until that transaction
- * has ended; fence its owner first.
+ * is not answered until that transaction has ended; fence its owner first.
  */
 void
 mo_admin_call_read_marker(MoLane *lane)
 {
-	rd_kafka_event_t *event;
+	rd_kafka_t *reader;
+	char		reason[200];
+	rd_kafka_resp_err_t code;
 
 	lane->marker_found = false;
 	if (lane->embedded)
@@ -219,26 +198,19 @@ mo_admin_call_read_marker(MoLane *lane)
 		mo_lane_succeed(lane);
 		return;
 	}
-	for (;;)
+	reader = open_reader(lane, reason, sizeof(reason));
+	if (reader == NULL)
 	{
-		rd_kafka_resp_err_t code;
-		bool		again;
-
-		event = request_marker(lane);
-		if (event == NULL)
-		{
-			(void) mo_lane_retry(lane, "", false);	/* sets the result */
-			return;
-		}
-		code = take_group(lane, event);
-		again = code != RD_KAFKA_RESP_ERR_NO_ERROR &&
-			fail_or_retry(lane, code, rd_kafka_event_error_string(event));
-		rd_kafka_event_destroy(event);
-		if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-			mo_lane_succeed(lane);
-		if (!again)
-			return;
+		mo_lane_fail(lane, MO_KAFKA_REFUSED, RD_KAFKA_RESP_ERR__INVALID_ARG,
+					 reason);
+		return;
 	}
+	while ((code = ask_marker(lane, reader)) != RD_KAFKA_RESP_ERR_NO_ERROR)
+		if (!fail_or_retry(lane, code, NULL))
+			break;
+	if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+		mo_lane_succeed(lane);
+	rd_kafka_destroy_flags(reader, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 }
 
 /* ----------------------------------------------------------------

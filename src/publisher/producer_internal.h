@@ -55,6 +55,7 @@ struct MoLane
 	int			number;
 	int			wake_fd;		/* write end of the producer's pipe */
 	rd_kafka_t *rk;				/* destroyed by the thread when it ends */
+	const rd_kafka_conf_t *conf;	/* what all handles share */
 	const char *group;
 	const char *marker_topic;
 	MoEmbedded *embedded;		/* NULL: a real cluster */

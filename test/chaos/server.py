@@ -69,7 +69,7 @@ class Server:
         """Tries again while the last crash's shared memory is still attached."""
         def up():
             with open(self.logfile, "a") as log:
-                r = subprocess.run([os.path.join(self.bindir, "pg_ctl"), "-D", self.data, "-w",
+                r = subprocess.run([os.path.join(self.bindir, "pg_ctl"), "-c", "-D", self.data, "-w",
                                     "-t", "60", "start"], stdin=subprocess.DEVNULL,
                                    stdout=log, stderr=log)
             return r.returncode == 0
