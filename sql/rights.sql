@@ -1,0 +1,202 @@
+-- Rights: every function that changes something, tried by every kind of
+-- role; and attempts to become more than one is.
+\set SHOW_CONTEXT never
+SET client_min_messages = warning;
+DROP EXTENSION IF EXISTS mesh_outbox CASCADE;
+CREATE EXTENSION mesh_outbox;
+CREATE ROLE regress_admin IN ROLE mesh_outbox_admin;
+CREATE ROLE regress_owner;
+CREATE ROLE regress_member IN ROLE regress_owner;
+CREATE ROLE regress_other;
+CREATE ROLE regress_producer;
+CREATE ROLE regress_nobody;
+CREATE SCHEMA sales AUTHORIZATION regress_owner;
+GRANT USAGE ON SCHEMA sales TO PUBLIC;
+-- so that not even a table or schema of one's own helps
+GRANT ALL ON SCHEMA sales TO regress_admin;
+CREATE SCHEMA attack AUTHORIZATION regress_other;
+GRANT USAGE ON SCHEMA attack TO PUBLIC;
+SELECT mesh_outbox.create_domain('sales', owner => 'regress_owner', description => 'sales');
+SELECT mesh_outbox.create_domain('other', owner => 'regress_other', description => 'other');
+SELECT mesh_outbox.create_domain('empty', owner => 'regress_owner', description => 'empty');
+SELECT mesh_outbox.create_publisher('main', brokers => 'localhost:1', paused => true);
+SELECT mesh_outbox.create_publisher('unused', brokers => 'localhost:1', paused => true);
+SELECT mesh_outbox.create_product('sales.orders', purpose => 'orders');
+SELECT mesh_outbox.create_product('sales.empty', purpose => 'nothing yet');
+SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/id',
+    schema => '{"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}');
+SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPlaced', '1.0.0');
+SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/id',
+    schema => '{"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}');
+SELECT mesh_outbox.create_outbox('sales.outbox', product => 'sales.orders', publisher => 'main');
+SELECT mesh_outbox.set_outbox_publisher('sales.outbox', NULL);
+SELECT mesh_outbox.grant_publish('sales.orders', 'regress_producer');
+SET ROLE regress_owner;
+CREATE TABLE sales.plain (event_type text, payload jsonb);
+CREATE TABLE sales.parted (event_type text, payload jsonb, created_at timestamptz) PARTITION BY RANGE (created_at);
+SELECT mesh_outbox.attach_outbox('sales.parted', product => 'sales.orders', publisher => 'main');
+RESET ROLE;
+
+-- ---------------------------------------------------------------------
+-- The matrix.  A new function without a row here fails the test.
+-- ---------------------------------------------------------------------
+
+CREATE TABLE attempt (no serial, function name, statement text);
+INSERT INTO attempt (function, statement) VALUES
+    ('create_domain', $$mesh_outbox.create_domain('new', owner => 'regress_other', description => 'x')$$),
+    ('alter_domain', $$mesh_outbox.alter_domain('sales', description => 'x')$$),
+    ('alter_domain', $$mesh_outbox.alter_domain('sales', owner => 'regress_other')$$),
+    ('drop_domain', $$mesh_outbox.drop_domain('empty')$$),
+    ('create_product', $$mesh_outbox.create_product('sales.new', purpose => 'x')$$),
+    ('alter_product', $$mesh_outbox.alter_product('sales.orders', purpose => 'x')$$),
+    ('drop_product', $$mesh_outbox.drop_product('sales.empty')$$),
+    ('register_schema', $$mesh_outbox.register_schema('https://example.org/s', '{}')$$),
+    ('unregister_schema', $$mesh_outbox.unregister_schema('https://example.org/none')$$),
+    ('propose_contract', $$mesh_outbox.propose_contract('sales.orders', 'New', key => '/id',
+        schema => '{"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}')$$),
+    ('withdraw_proposal', $$mesh_outbox.withdraw_proposal('sales.orders', 'OrderPlaced', '1.1.0')$$),
+    ('try_activate', $$mesh_outbox.try_activate('sales.orders', 'OrderPlaced', '1.1.0')$$),
+    ('activate_contract', $$mesh_outbox.activate_contract('sales.orders', 'OrderPlaced', '1.1.0')$$),
+    ('deprecate_contract', $$mesh_outbox.deprecate_contract('sales.orders', 'OrderPlaced', '1.0.0')$$),
+    ('retire_contract', $$mesh_outbox.retire_contract('sales.orders', 'OrderPlaced', '1.0.0')$$),
+    ('set_enforcement', $$mesh_outbox.set_enforcement('sales.orders', 'OrderPlaced', '1.0.0', 'observe', 'x')$$),
+    ('create_outbox', $$mesh_outbox.create_outbox('sales.second', product => 'sales.orders')$$),
+    ('attach_outbox', $$mesh_outbox.attach_outbox('sales.plain', product => 'sales.orders')$$),
+    ('create_outbox_partition', $$mesh_outbox.create_outbox_partition('sales.parted', 'sales.p1', '2020-01-01', '2021-01-01')$$),
+    ('set_outbox_publisher', $$mesh_outbox.set_outbox_publisher('sales.outbox', 'main')$$),
+    ('set_pinned_major', $$mesh_outbox.set_pinned_major('sales.outbox', 'OrderPlaced', 1)$$),
+    ('detach_outbox', $$mesh_outbox.detach_outbox('sales.outbox')$$),
+    ('drop_outbox', $$mesh_outbox.drop_outbox('sales.outbox')$$),
+    ('purge_events', $$mesh_outbox.purge_events('sales.parted', '1 day')$$),
+    ('grant_publish', $$mesh_outbox.grant_publish('sales.orders', 'regress_other')$$),
+    ('revoke_publish', $$mesh_outbox.revoke_publish('sales.orders', 'regress_producer')$$),
+    ('create_publisher', $$mesh_outbox.create_publisher('new', brokers => 'localhost:1', paused => true)$$),
+    ('alter_publisher', $$mesh_outbox.alter_publisher('main', brokers => 'localhost:2')$$),
+    ('drop_publisher', $$mesh_outbox.drop_publisher('unused')$$),
+    ('pause_publisher', $$mesh_outbox.pause_publisher('main', reason => 'x')$$),
+    ('resume_publisher', $$mesh_outbox.resume_publisher('main')$$);
+
+SELECT p.oid::regprocedure AS function_without_a_row
+FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
+WHERE p.pronamespace = 'mesh_outbox'::regnamespace AND p.provolatile = 'v'
+  AND p.prorettype <> 'trigger'::regtype AND p.prokind = 'f'
+  AND has_function_privilege('regress_nobody', p.oid, 'EXECUTE')
+  AND p.proname NOT IN (SELECT function FROM attempt)
+  AND p.proname NOT IN ('watch_publishers', 'wait_published', 'wait_ready')  -- they change nothing
+ORDER BY p.proname;
+
+-- ok, denied, or the condition that came first; each try is rolled back.
+CREATE FUNCTION outcome(role name, statement text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('SET LOCAL ROLE %I', role);
+    EXECUTE 'SELECT ' || statement;
+    RAISE EXCEPTION USING ERRCODE = 'ZZ001';
+EXCEPTION
+    WHEN SQLSTATE 'ZZ001' THEN RETURN 'ok';
+    WHEN insufficient_privilege THEN RETURN '-';
+    WHEN OTHERS THEN RETURN SQLSTATE;
+END
+$$;
+SELECT a.function,
+       outcome(session_user, statement) AS superuser, outcome('regress_admin', statement) AS admin,
+       outcome('regress_owner', statement) AS owner, outcome('regress_member', statement) AS member,
+       outcome('regress_other', statement) AS other, outcome('regress_producer', statement) AS producer,
+       outcome('regress_nobody', statement) AS nobody
+FROM attempt a ORDER BY a.no;
+
+-- Every function that acts with other rights than its caller's has its
+-- search_path pinned, and nothing of ours is writable or readable directly
+-- but registered schemas, which every session may have to load.
+SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
+WHERE p.pronamespace = 'mesh_outbox'::regnamespace
+  AND (p.prosecdef OR l.lanname = 'mesh_outbox_plpgsql')
+  AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (p.proconfig), false);
+SELECT c.oid::regclass FROM pg_class c
+WHERE c.relnamespace = 'mesh_outbox'::regnamespace AND c.relkind IN ('r', 'S', 'v')
+  AND (has_table_privilege('regress_nobody', c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
+       OR c.relkind = 'r' AND has_table_privilege('regress_nobody', c.oid, 'SELECT'));
+SELECT count(*) AS without_comment FROM pg_proc p
+WHERE p.pronamespace = 'mesh_outbox'::regnamespace AND obj_description(p.oid, 'pg_proc') IS NULL;
+SELECT c.oid::regclass AS without_comment FROM pg_class c
+WHERE c.relnamespace = 'mesh_outbox'::regnamespace AND c.relkind IN ('r', 'v')
+  AND obj_description(c.oid, 'pg_class') IS NULL;
+
+-- ---------------------------------------------------------------------
+-- Attempts
+-- ---------------------------------------------------------------------
+
+-- A SECURITY DEFINER function of mine, called by an administrator: it is I
+-- who ask.
+SET ROLE regress_other;
+CREATE FUNCTION attack.innocent() RETURNS text LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    PERFORM mesh_outbox.create_domain('taken', owner => 'regress_other', description => 'x');
+    RETURN 'done';
+END
+$$;
+CREATE FUNCTION attack.who() RETURNS regrole LANGUAGE sql SECURITY DEFINER AS 'SELECT mesh_outbox.caller()';
+SET ROLE regress_admin;
+SELECT attack.innocent();
+SELECT attack.who();
+
+-- The trigger of a foreign key's cascade.
+CREATE TABLE sales.parent (id int PRIMARY KEY);
+GRANT REFERENCES, SELECT ON sales.parent TO regress_other;
+INSERT INTO sales.parent VALUES (1);
+SET ROLE regress_other;
+CREATE TABLE attack.child (id int REFERENCES sales.parent ON DELETE CASCADE);
+INSERT INTO attack.child VALUES (1);
+CREATE FUNCTION attack.cascaded() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM mesh_outbox.create_domain('taken', owner => 'regress_other', description => 'x');
+    RETURN OLD;
+END
+$$;
+CREATE TRIGGER cascaded BEFORE DELETE ON attack.child FOR EACH ROW EXECUTE FUNCTION attack.cascaded();
+SET ROLE regress_admin;
+DELETE FROM sales.parent;
+
+-- Objects of mine that shadow what the functions use.
+SET ROLE regress_other;
+CREATE TEMP TABLE pg_roles (oid oid, rolname name);
+INSERT INTO pg_temp.pg_roles SELECT oid, rolname FROM pg_catalog.pg_roles;
+CREATE FUNCTION attack.pg_has_role(oid, name, text) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+CREATE FUNCTION attack.format(text, VARIADIC text[]) RETURNS text LANGUAGE sql AS 'SELECT ''ALTER ROLE regress_other SUPERUSER''';
+CREATE FUNCTION attack.always(text, text) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+CREATE OPERATOR attack.= (LEFTARG = text, RIGHTARG = text, FUNCTION = attack.always);
+SET search_path = attack, pg_temp, mesh_outbox, pg_catalog;
+SELECT mesh_outbox.create_domain('taken', owner => 'regress_other', description => 'x');
+SELECT mesh_outbox.create_product('sales.taken', purpose => 'x');
+SELECT mesh_outbox.drop_outbox('sales.outbox');
+SELECT mesh_outbox.create_product('other.mine', purpose => 'x');
+RESET search_path;
+SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = 'regress_other';
+DROP TABLE pg_temp.pg_roles;
+
+-- My own function in the language, my own trigger with the check function,
+-- an outbox's row behind its back.
+CREATE FUNCTION attack.mine() RETURNS void LANGUAGE mesh_outbox_plpgsql AS 'BEGIN END';
+CREATE TABLE attack.fake (event_type text, payload jsonb);
+CREATE TRIGGER mesh_outbox_check BEFORE INSERT ON attack.fake FOR EACH ROW EXECUTE FUNCTION mesh_outbox.check_event('1', '1');
+INSERT INTO sales.outbox (event_type, payload) VALUES ('OrderPlaced', '{"id": 1}');
+SELECT * FROM sales.outbox;
+SELECT mesh_outbox.require_domain('sales', 'x');
+SELECT mesh_outbox.take_over('attack.fake', 'other');
+SELECT mesh_outbox.register_outbox('attack.fake', NULL, NULL, '{}', false);
+
+-- An outbox of mine for a product of theirs, or of theirs for mine.
+SELECT mesh_outbox.attach_outbox('attack.fake', product => 'sales.orders');
+SELECT mesh_outbox.attach_outbox('sales.plain', product => 'other.mine');
+
+-- A producer inserts, and that is all.
+SET ROLE regress_producer;
+INSERT INTO sales.outbox (event_type, payload) VALUES ('OrderPlaced', '{"id": 1}');
+SELECT * FROM sales.outbox;
+UPDATE sales.outbox SET payload = '{}';
+
+RESET ROLE;
+DROP EXTENSION mesh_outbox CASCADE;
+DROP FUNCTION outcome;
+DROP TABLE attempt;
+DROP SCHEMA sales, attack CASCADE;
+DROP ROLE regress_admin, regress_member, regress_owner, regress_other, regress_producer, regress_nobody;
