@@ -88,6 +88,9 @@ INSERT INTO check_transactions.outbox (event_type, payload) VALUES ('OrderPlced'
 INSERT INTO check_transactions.outbox (event_type, payload, key) VALUES ('OrderPlaced', '{"order_id": 1}', '2');
 INSERT INTO check_transactions.outbox (event_type, payload, headers) VALUES ('OrderPlaced', '{"order_id": 1}', '[]');
 INSERT INTO check_transactions.outbox (event_type, payload) VALUES ('OrderPlaced', NULL);
+-- How many there were, in breach of their contract.
+SELECT product, event_type, version, refused, quarantined, observed, last_at > now() - interval '1 hour' AS recently
+FROM mesh_outbox.violations WHERE product = 'check.orders';
 UPDATE mesh_outbox.contract SET enforcement = 'enforce' WHERE product = 'check.orders';
 
 -- A newer minor version is in force from its activation on.

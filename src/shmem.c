@@ -86,6 +86,7 @@ init_memory(void)
 	mo_shared->lock = &GetNamedLWLockTranche(MO_LIBRARY)->lock;
 	mo_shared->scan_all = true;
 	ConditionVariableInit(&mo_shared->workers_cv);
+	mo_violations_init(mo_shared->violations);
 
 	for (int i = 0; i < MO_MAX_PUBLISHERS; i++)
 	{

@@ -19,6 +19,8 @@
 #include "storage/latch.h"
 #include "storage/spin.h"
 
+#include "outbox/violations.h"
+
 #define MO_MAX_PUBLISHERS	64	/* of one server; slots are small */
 #define MO_MAX_SCANS		32	/* databases remembered one by one */
 #define MO_MAX_QUIESCED		16	/* DROP DATABASE and its like at a time */
@@ -145,6 +147,7 @@ typedef struct MoShared
 									 * and when a slot is given out or freed */
 
 	MoPublisherSlot slots[MO_MAX_PUBLISHERS];
+	MoViolationCounter violations[MO_MAX_VIOLATED]; /* outbox/violations.c */
 } MoShared;
 
 extern MoShared *mo_shared;		/* NULL when not preloaded */

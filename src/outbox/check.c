@@ -39,7 +39,7 @@ typedef struct Event
 	MoRefusedRow row;			/* what an error would tell */
 	MoTable    *table;
 	TimestampTz now;			/* one clock reading serves the whole row */
-	bool		quarantined;
+	bool		in_breach;		/* of its contract */
 } Event;
 
 PG_FUNCTION_INFO_V1(mo_check_event);
@@ -104,23 +104,25 @@ find_contract(Event *event)
 
 /*
  * The payload breaks the contract: may the row pass all the same?  If it may
- * not, the caller refuses it.
+ * not, the caller refuses it.  A row counts once, whatever is wrong with it.
  */
 static bool
 tolerate(Event *event)
 {
-	switch (event->row.contract->enforcement)
-	{
-		case MO_ENFORCE_OFF:
-		case MO_ENFORCE_OBSERVE:
-			return true;
-		case MO_ENFORCE_QUARANTINE:
-			event->quarantined = true;
-			return true;
-		case MO_ENFORCE_ENFORCE:
-			break;
-	}
-	return false;
+	static const MoViolationKind kinds[] = {
+		[MO_ENFORCE_OBSERVE] = MO_VIOLATION_OBSERVED,
+		[MO_ENFORCE_QUARANTINE] = MO_VIOLATION_QUARANTINED,
+		[MO_ENFORCE_ENFORCE] = MO_VIOLATION_REFUSED,
+	};
+	const MoContract *contract = event->row.contract;
+
+	if (contract->enforcement == MO_ENFORCE_OFF)
+		return true;
+	if (!event->in_breach)
+		mo_registry_count_violation(contract, kinds[contract->enforcement],
+									event->now);
+	event->in_breach = true;
+	return contract->enforcement != MO_ENFORCE_ENFORCE;
 }
 
 static void
@@ -259,10 +261,13 @@ stamp_created_at(Event *event)
 static void
 stamp_contract(Event *event)
 {
-	int64		contract_id = event->row.contract->contract_id;
+	const MoContract *contract = event->row.contract;
+	bool		quarantined = event->in_breach &&
+		contract->enforcement == MO_ENFORCE_QUARANTINE;
 
 	stamp(event, MO_COLUMN_CONTRACT_ID,
-		  Int64GetDatum(event->quarantined ? -contract_id : contract_id));
+		  Int64GetDatum(quarantined ? -contract->contract_id :
+						contract->contract_id));
 }
 
 /* ----------------------------------------------------------------

@@ -485,6 +485,19 @@ load_contract(int64 contract_id)
 	return contract;
 }
 
+void
+mo_registry_count_violation(const MoContract *contract, MoViolationKind kind,
+							TimestampTz now)
+{
+	MoContract *mine = unconstify(MoContract *, contract);
+
+	if (mine->counter == NULL)
+		mine->counter = mo_violations_claim(registry.contract_relid,
+											contract->contract_id);
+	if (mine->counter != NULL)
+		mo_violations_count(mine->counter, kind, now);
+}
+
 const MoContract *
 mo_registry_load_contract(int64 contract_id)
 {

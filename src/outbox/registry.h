@@ -14,6 +14,7 @@
 #include "contract/schema.h"
 #include "outbox/catalog.h"
 #include "outbox/pointer.h"
+#include "outbox/violations.h"
 
 /* The columns of an outbox that the check reads or stamps. */
 typedef enum MoColumn
@@ -44,6 +45,7 @@ typedef struct MoContract
 	const MoSchema *schema;
 	const MoPointer *key;
 	const MoPointer *event_time;	/* NULL: not in the payload */
+	MoViolationCounter *counter;	/* NULL: not claimed yet */
 } MoContract;
 
 /* One table, or partition, that events are inserted into. */
@@ -73,6 +75,10 @@ typedef struct MoTable
  * until the next call of this function or the next in this backend.
  */
 extern MoTable *mo_registry_get_table(Relation rel, const Trigger *trigger);
+
+/* An event of the contract breaks it. */
+extern void mo_registry_count_violation(const MoContract *contract,
+										MoViolationKind kind, TimestampTz now);
 
 /* A contract in whatever status; error when there is none of that id. */
 extern const MoContract *mo_registry_load_contract(int64 contract_id);
