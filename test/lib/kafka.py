@@ -23,6 +23,7 @@ pid in its own pid file, and only if that process's command line names DIR.
 import base64
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -70,12 +71,16 @@ message.max.bytes=1048576
 
 
 def free_ports(count):
-    """Ports nobody listens on now; kept apart by holding them all at once."""
+    """Ports nobody listens on now, below the range that outgoing connections
+    take theirs from; kept apart by holding them all at once."""
     socks = []
-    for _ in range(count):
+    while len(socks) < count:
         s = socket.socket()
-        s.bind(("127.0.0.1", 0))
-        socks.append(s)
+        try:
+            s.bind(("127.0.0.1", random.randrange(20000, 32000)))
+            socks.append(s)
+        except OSError:
+            s.close()
     ports = [s.getsockname()[1] for s in socks]
     for s in socks:
         s.close()
