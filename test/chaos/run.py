@@ -59,8 +59,7 @@ class Chaos:
         self.server.sql(
             "SELECT mesh_outbox.create_publisher(%s, brokers => %s, options => %s)",
             PUBLISHER, self.cluster.bootstrap,
-            json.dumps({"transaction.timeout.ms": "10000", "socket.timeout.ms": "10000",
-                        "message.timeout.ms": "10000"}))
+            json.dumps({"transaction.timeout.ms": "10000", "socket.timeout.ms": "10000"}))
         self.expect("SELECT mesh_outbox.wait_ready(%s, '60 s')", PUBLISHER)
         setup(self.server)
         self.workload.start()
