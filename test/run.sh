@@ -133,7 +133,8 @@ run_part() {
 		if [ "$part" != model ]; then
 			tree normal || { failed=$((failed + 1)); return; }
 		fi
-		bash "test/$part/run.sh" > >(tee "$log") 2>&1 < /dev/null || status=$?
+		# In a group, so that tee is ours to wait for.
+		{ bash "test/$part/run.sh" < /dev/null; } > >(tee "$log") 2>&1 || status=$?
 	else
 		echo "there is no part $part"
 		failed=$((failed + 1))
