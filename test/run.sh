@@ -133,8 +133,7 @@ run_part() {
 		if [ "$part" != model ]; then
 			tree normal || { failed=$((failed + 1)); return; }
 		fi
-		# In a group, so that tee is ours to wait for.
-		{ bash "test/$part/run.sh" < /dev/null; } > >(tee "$log") 2>&1 || status=$?
+		bash "test/$part/run.sh" > >(tee "$log") 2>&1 < /dev/null || status=$?
 	else
 		echo "there is no part $part"
 		failed=$((failed + 1))

@@ -36,6 +36,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "storage/ipc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -44,8 +45,11 @@
 /* How long the lanes may take to end; the calls in them are bounded. */
 #define STOP_TIMEOUT		1000
 
-/* Trouble that is younger than this is not worth a word, in µs. */
+/* What lasts no longer than this is no trouble, in µs. */
 #define TROUBLE_AGE			USECS_PER_SEC
+
+/* An attempt of a call that returns so late will not by itself, in µs. */
+#define STUCK_AGE			(2 * USECS_PER_SEC)
 
 /* No more than so many log lines of librdkafka in so many µs. */
 #define LOG_LINES			10
@@ -72,7 +76,7 @@ struct MoProducer
 	TimestampTz outage_since;	/* 0 = none */
 	TimestampTz outage_latest;
 	char		outage[256];
-	char		trouble[512];
+	char		trouble[640];	/* what mo_producer_trouble() returned */
 
 	TimestampTz log_window;
 	int			log_lines;
@@ -95,6 +99,21 @@ connect_queue(MoProducer *producer, rd_kafka_t *rk)
 	return queue;
 }
 
+/* What the lane's handle is made of; passes to rd_kafka_new(). */
+static rd_kafka_conf_t *
+lane_conf(MoProducer *producer, MoLane *lane)
+{
+	rd_kafka_conf_t *conf;
+
+	if (lane->number == MO_LANE_CONTROL)
+		return rd_kafka_conf_dup(producer->conf);
+	conf = mo_producer_transactional_conf(producer->conf,
+										  producer->transactional_id,
+										  lane->number);
+	mo_socket_watch(conf, lane);
+	return conf;
+}
+
 /*
  * Opens one lane, all signals blocked.  False with a reason if librdkafka or
  * the system refuses; nothing is left behind then.
@@ -103,34 +122,32 @@ static bool
 open_lane(MoProducer *producer, int number, char *reason, size_t size)
 {
 	rd_kafka_conf_t *conf;
-	MoLane	   *lane = calloc(1, sizeof(MoLane));
+	MoLane	   *lane = mo_lane_create();
 
 	if (lane == NULL)
 	{
 		strlcpy(reason, "out of memory", size);
 		return false;
 	}
-	conf = number == MO_LANE_CONTROL ? rd_kafka_conf_dup(producer->conf) :
-		mo_producer_transactional_conf(producer->conf,
-									   producer->transactional_id, number);
 	lane->number = number;
 	lane->wake_fd = producer->pipe[1];
 	lane->conf = producer->conf;
 	lane->group = producer->group;
 	lane->marker_topic = producer->marker_topic;
 	lane->embedded = producer->embedded;
+	conf = lane_conf(producer, lane);
 	lane->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, size);
 	if (lane->rk == NULL)
 	{
 		rd_kafka_conf_destroy(conf);
-		free(lane);
+		mo_lane_free(lane);
 		return false;
 	}
 	if (!mo_lane_start(lane))
 	{
 		snprintf(reason, size, "could not start a thread: %m");
 		rd_kafka_destroy(lane->rk);
-		free(lane);
+		mo_lane_free(lane);
 		return false;
 	}
 
@@ -187,7 +204,7 @@ close_lanes(MoProducer *producer, int first, int last)
 		if (producer->lanes[i] == NULL)
 			continue;
 		if (mo_lane_join(producer->lanes[i], Max(STOP_TIMEOUT - used, 0)))
-			free(producer->lanes[i]);
+			mo_lane_free(producer->lanes[i]);
 		else
 			all = false;
 		producer->lanes[i] = NULL;
@@ -302,15 +319,36 @@ mo_producer_create(const MoProducerConfig *config)
 	return producer;
 }
 
+static int	exit_code = 0;
+
+static void
+remember_exit_code(int code, Datum arg)
+{
+	exit_code = code;
+}
+
+static void
+leave_at_once(void)
+{
+	_exit(exit_code);
+}
+
 /*
- * Raises no error.  If a thread does not end in time, what it may still use
- * is left alone: the process is about to end anyway.
+ * Raises no error.  A thread that does not end in time is left behind with
+ * all that it may still use.  It must not live to see exit() take libraries
+ * apart under it (OpenSSL's cleanup, for one), for a crash would make the
+ * postmaster restart every session: so when PostgreSQL has done its part, the
+ * process leaves without the rest.
  */
 void
 mo_producer_destroy(MoProducer *producer)
 {
 	if (!close_lanes(producer, 0, MO_LANES - 1))
+	{
+		on_proc_exit(remember_exit_code, 0);
+		(void) atexit(leave_at_once);
 		return;
+	}
 	if (producer->embedded)
 	{
 		rd_kafka_queue_destroy(producer->embedded_queue);
@@ -489,6 +527,26 @@ drain_queue(MoProducer *producer, int lane, rd_kafka_queue_t *queue)
 		take_event(producer, lane, event);
 }
 
+/*
+ * A marker that does not get through although all records have is probably
+ * forgotten in the library (producer_socket.c).  While records are under way
+ * it may just be behind them.
+ */
+static void
+unstick(MoProducer *producer)
+{
+	TimestampTz before = GetCurrentTimestamp() - STUCK_AGE;
+
+	for (int i = 0; i < MO_TRANSACTIONAL_LANES; i++)
+	{
+		if (producer->lanes[i] && producer->undelivered[i] == 0 &&
+			mo_lane_unstick(producer->lanes[i], before))
+			ereport(LOG,
+					(errmsg("connections of transactional id %s-%d were cut to wake librdkafka",
+							producer->transactional_id, i)));
+	}
+}
+
 void
 mo_producer_service(MoProducer *producer)
 {
@@ -499,6 +557,7 @@ mo_producer_service(MoProducer *producer)
 	for (int i = 0; i < MO_LANES; i++)
 		drain_queue(producer, i, producer->queues[i]);
 	drain_queue(producer, MO_LANE_CONTROL, producer->embedded_queue);
+	unstick(producer);
 }
 
 /* ----------------------------------------------------------------
@@ -506,11 +565,15 @@ mo_producer_service(MoProducer *producer)
  * ----------------------------------------------------------------
  */
 
-/* The oldest trouble of a call, or false; also when something last worked. */
+/*
+ * The oldest call that takes too long, or false; also when something last
+ * worked.
+ */
 static bool
-lane_trouble(MoProducer *producer, TimestampTz *since, char *text,
+call_trouble(MoProducer *producer, TimestampTz *since, char *text,
 			 size_t size, TimestampTz *last_success)
 {
+	TimestampTz oldest = GetCurrentTimestamp() - TROUBLE_AGE;
 	bool		found = false;
 
 	for (int i = 0; i < MO_LANES; i++)
@@ -519,11 +582,11 @@ lane_trouble(MoProducer *producer, TimestampTz *since, char *text,
 
 		pthread_mutex_lock(&lane->lock);
 		*last_success = Max(*last_success, lane->last_success);
-		if (lane->trouble_since != 0 &&
-			(!found || lane->trouble_since < *since))
+		if (lane->call != NULL && lane->call_since < oldest)
 		{
-			*since = lane->trouble_since;
-			snprintf(text, size, "%s: %s", lane->call_name, lane->trouble);
+			oldest = *since = lane->call_since;
+			snprintf(text, size, "%s: %s", lane->call_name,
+					 lane->trouble[0] ? lane->trouble : "no answer yet");
 			found = true;
 		}
 		pthread_mutex_unlock(&lane->lock);
@@ -531,38 +594,32 @@ lane_trouble(MoProducer *producer, TimestampTz *since, char *text,
 	return found;
 }
 
+/* Trouble that ends within a second is none. */
 const char *
 mo_producer_trouble(MoProducer *producer, TimestampTz *since)
 {
 	TimestampTz last_success = 0;
-	TimestampTz call_since = 0;
-	char		text[sizeof(producer->lanes[0]->trouble) + 64] = "";
+	char		text[320] = "";
 	bool		call;
 
-	call = lane_trouble(producer, &call_since, text, sizeof(text),
-						&last_success);
-	if (producer->outage_since != 0 && last_success > producer->outage_latest)
+	call = call_trouble(producer, since, text, sizeof(text), &last_success);
+	if (last_success > producer->outage_latest)
 	{
 		producer->outage_since = 0;
 		producer->outage[0] = '\0';
 	}
-	if (!call && producer->outage_since == 0)
-		return NULL;
+	if (producer->outage_since == 0 ||
+		producer->outage_since > GetCurrentTimestamp() - TROUBLE_AGE)
+	{
+		strlcpy(producer->trouble, text, sizeof(producer->trouble));
+		return call ? producer->trouble : NULL;
+	}
 
-	if (call && producer->outage_since != 0)
-	{
-		*since = Min(call_since, producer->outage_since);
-		snprintf(producer->trouble, sizeof(producer->trouble), "%s (%s)",
-				 producer->outage, text);
-	}
-	else
-	{
-		*since = call ? call_since : producer->outage_since;
-		strlcpy(producer->trouble, call ? text : producer->outage,
-				sizeof(producer->trouble));
-	}
-	return GetCurrentTimestamp() - *since < TROUBLE_AGE ?
-		NULL : producer->trouble;
+	/* What the connection says explains what the call says. */
+	*since = call ? Min(*since, producer->outage_since) : producer->outage_since;
+	snprintf(producer->trouble, sizeof(producer->trouble), "%s%s%s%s",
+			 producer->outage, call ? " (" : "", text, call ? ")" : "");
+	return producer->trouble;
 }
 
 /* ----------------------------------------------------------------

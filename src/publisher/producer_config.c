@@ -266,10 +266,7 @@ file_reference(JsonbValue *value)
 	return path && path->type == jbvString ? scalar_text(path) : NULL;
 }
 
-/*
- * Who may make the server read a file?  Asked of the role that the session
- * acts as, also inside a SECURITY DEFINER function.
- */
+/* Who may make the server read a file?  Asked of a management call's caller. */
 static void
 check_right_to_files(const char *name)
 {
@@ -400,21 +397,38 @@ set_if_known(rd_kafka_conf_t *conf, const char *name, const char *value)
 	(void) rd_kafka_conf_set(conf, name, value, ignored, sizeof(ignored));
 }
 
-/*
- * A record that is larger than the local queue could never enter it, so the
- * queue must grow with message.max.bytes.
- */
-static void
-set_queue_size(rd_kafka_conf_t *conf)
+static long
+number_of(rd_kafka_conf_t *conf, const char *name)
 {
 	char		text[32];
 	size_t		size = sizeof(text);
-	long		kbytes = QUEUE_KBYTES;
 
-	if (rd_kafka_conf_get(conf, "message.max.bytes", text, &size) == RD_KAFKA_CONF_OK)
-		kbytes = Max(kbytes, 2 * (atol(text) / 1024));
-	snprintf(text, sizeof(text), "%ld", kbytes);
-	set_if_known(conf, "queue.buffering.max.kbytes", text);
+	return rd_kafka_conf_get(conf, name, text, &size) == RD_KAFKA_CONF_OK ?
+		atol(text) : 0;
+}
+
+static void
+set_number(rd_kafka_conf_t *conf, const char *name, long value)
+{
+	char		text[32];
+
+	snprintf(text, sizeof(text), "%ld", value);
+	set_if_known(conf, name, text);
+}
+
+/*
+ * A record that is larger than the local queue could never enter it, so the
+ * queue grows with message.max.bytes.  And librdkafka demands that a request
+ * does not outlast its transaction.
+ */
+static void
+set_derived(rd_kafka_conf_t *conf)
+{
+	set_number(conf, "queue.buffering.max.kbytes",
+			   Max(QUEUE_KBYTES, 2 * (number_of(conf, "message.max.bytes") / 1024)));
+	set_number(conf, "socket.timeout.ms",
+			   Min(number_of(conf, "socket.timeout.ms"),
+				   number_of(conf, "transaction.timeout.ms")));
 }
 
 /*
@@ -435,6 +449,7 @@ apply_options(rd_kafka_conf_t *conf, List *options, char *reason, size_t size)
 	set_if_known(conf, "linger.ms", "0");
 	set_if_known(conf, "socket.keepalive.enable", "true");
 	set_if_known(conf, "transaction.timeout.ms", "60000");
+	set_if_known(conf, "socket.timeout.ms", "10000");
 
 	foreach(lc, options)
 	{
@@ -453,7 +468,7 @@ apply_options(rd_kafka_conf_t *conf, List *options, char *reason, size_t size)
 	set_if_known(conf, "enable.metrics.push", "false");
 	set_if_known(conf, "reconnect.backoff.max.ms", "1000");
 	set_if_known(conf, "queue.buffering.max.messages", QUEUE_MESSAGES);
-	set_queue_size(conf);
+	set_derived(conf);
 
 	/* Zero keeps the library from running kinit through a shell. */
 	set_if_known(conf, "sasl.kerberos.min.time.before.relogin", "0");

@@ -31,13 +31,16 @@
 #define MO_TRANSACTIONAL_LANES	2
 
 /*
- * How long one librdkafka call may block a lane, in ms.  It bounds
- * mo_producer_destroy(), which cannot interrupt such a call.
+ * How long one librdkafka call may block a lane, in ms, so that the lane can
+ * end soon.  All but send_offsets keep to it (producer_socket.c).
  */
 #define MO_CALL_TIMEOUT		300
 
 /* A pause before an attempt that failed at once is repeated, in ms. */
 #define MO_RETRY_PAUSE		100
+
+/* So many connections of a handle can be cut; one per broker, and two. */
+#define MO_SOCKETS			128
 
 /* Kafka's own limits: a topic's name, a committed offset's metadata. */
 #define MO_TOPIC_NAME_MAX	249
@@ -71,8 +74,14 @@ struct MoLane
 	bool		probe;			/* ask now and then whether the cluster is
 								 * back (control lane only) */
 	TimestampTz last_success;	/* of a call or a probe */
-	TimestampTz trouble_since;	/* start of the call that gets no answer, 0 */
-	char		trouble[256];
+	TimestampTz call_since;		/* start of the call */
+	TimestampTz attempt_since;	/* start of its latest attempt */
+	char		trouble[256];	/* why it was repeated last, or "" */
+
+	/* Guarded by sockets_lock; the transactional lanes' only. */
+	pthread_mutex_t sockets_lock;
+	int			nsockets;
+	int			sockets[MO_SOCKETS];
 
 	/*
 	 * Arguments and results of the call.  The main thread touches them only
@@ -116,6 +125,8 @@ extern bool mo_producer_topic_settings(rd_kafka_NewTopic_t *new_topic,
 									   const char *config);
 
 /* producer_lane.c: any thread. */
+extern MoLane *mo_lane_create(void);
+extern void mo_lane_free(MoLane *lane);
 extern bool mo_lane_start(MoLane *lane);
 extern void mo_lane_stop(MoLane *lane);
 extern bool mo_lane_join(MoLane *lane, int timeout_ms);
@@ -123,6 +134,7 @@ extern bool mo_lane_stopping(MoLane *lane);
 extern void mo_lane_submit(MoLane *lane, MoCall call, const char *name);
 extern bool mo_lane_busy(MoLane *lane);
 extern void mo_lane_probe(MoLane *lane);
+extern bool mo_lane_unstick(MoLane *lane, TimestampTz before);
 extern TimestampTz mo_lane_now(void);
 
 /* producer_lane.c: the lane's thread, inside a call. */
@@ -148,6 +160,10 @@ extern void mo_admin_call_read_marker(MoLane *lane);
 extern void mo_admin_call_ensure_topic(MoLane *lane);
 extern void mo_admin_call_end_offset(MoLane *lane);
 extern bool mo_admin_probe(rd_kafka_t *rk);
+
+/* producer_socket.c. */
+extern void mo_socket_watch(rd_kafka_conf_t *conf, MoLane *lane);
+extern void mo_socket_cut(MoLane *lane);
 
 /* producer_embedded.c: any thread. */
 extern MoEmbedded *mo_embedded_start(rd_kafka_conf_t *conf, char *reason,

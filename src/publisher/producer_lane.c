@@ -18,7 +18,7 @@
  * arguments.  Repeating the same function covers all four.
  *
  * The thread owns the handle from its start to its end, and destroys it, so
- * that several handles go down side by side and a destroy that hangs (in a
+ * that several handles go down side by side, and a destroy that hangs (in a
  * DNS look-up, say) hangs a thread and not the process.
  *
  *-------------------------------------------------------------------------
@@ -128,7 +128,6 @@ lane_main(void *arg)
 		call(lane);
 		pthread_mutex_lock(&lane->lock);
 		lane->call = NULL;
-		lane->trouble_since = 0;
 		wake_main(lane);
 	}
 	pthread_mutex_unlock(&lane->lock);
@@ -145,6 +144,34 @@ lane_main(void *arg)
 	return NULL;
 }
 
+/* Main thread.  NULL if there is no memory. */
+MoLane *
+mo_lane_create(void)
+{
+	MoLane	   *lane = calloc(1, sizeof(MoLane));
+	pthread_condattr_t attr;
+
+	if (lane == NULL)
+		return NULL;
+	pthread_mutex_init(&lane->sockets_lock, NULL);
+	pthread_mutex_init(&lane->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&lane->changed, &attr);
+	pthread_condattr_destroy(&attr);
+	return lane;
+}
+
+/* Main thread; the lane's thread never started, or was joined. */
+void
+mo_lane_free(MoLane *lane)
+{
+	pthread_cond_destroy(&lane->changed);
+	pthread_mutex_destroy(&lane->lock);
+	pthread_mutex_destroy(&lane->sockets_lock);
+	free(lane);
+}
+
 /*
  * Main thread, with all signals blocked (the thread inherits the mask).
  * Returns false with errno set if there is no thread to be had.
@@ -152,14 +179,6 @@ lane_main(void *arg)
 bool
 mo_lane_start(MoLane *lane)
 {
-	pthread_condattr_t attr;
-
-	pthread_mutex_init(&lane->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&lane->changed, &attr);
-	pthread_condattr_destroy(&attr);
-
 	errno = pthread_create(&lane->thread, NULL, lane_main, lane);
 	return errno == 0;
 }
@@ -174,31 +193,41 @@ mo_lane_stop(MoLane *lane)
 	pthread_mutex_unlock(&lane->lock);
 }
 
-/*
- * Main thread: false if the lane has not ended in time.  It may then still
- * read the records it was given, so the process must not go on using them.
- */
-bool
-mo_lane_join(MoLane *lane, int timeout_ms)
+/* With the lock held: has the lane ended by then? */
+static bool
+ended_by(MoLane *lane, struct timespec at)
 {
-	struct timespec at = deadline_in(timeout_ms);
-	bool		ended;
-
-	pthread_mutex_lock(&lane->lock);
 	while (!lane->ended)
 	{
 		if (pthread_cond_timedwait(&lane->changed, &lane->lock, &at) == ETIMEDOUT)
 			break;
 	}
-	ended = lane->ended;
-	pthread_mutex_unlock(&lane->lock);
-	if (!ended)
-		return false;
+	return lane->ended;
+}
 
-	pthread_join(lane->thread, NULL);
-	pthread_cond_destroy(&lane->changed);
-	pthread_mutex_destroy(&lane->lock);
-	return true;
+/*
+ * Main thread: false if the lane has not ended in time.  It may then still
+ * read the records it was given, so the process must not go on using them.
+ *
+ * A call that outlasts its time-out waits for an answer from a silent broker;
+ * cutting the connection ends it.
+ */
+bool
+mo_lane_join(MoLane *lane, int timeout_ms)
+{
+	struct timespec soon = deadline_in(Min(MO_CALL_TIMEOUT + MO_RETRY_PAUSE,
+										   timeout_ms));
+	struct timespec end = deadline_in(timeout_ms);
+	bool		ended;
+
+	pthread_mutex_lock(&lane->lock);
+	if (!ended_by(lane, soon))
+		mo_socket_cut(lane);
+	ended = ended_by(lane, end);
+	pthread_mutex_unlock(&lane->lock);
+	if (ended)
+		pthread_join(lane->thread, NULL);
+	return ended;
 }
 
 bool
@@ -220,6 +249,9 @@ mo_lane_submit(MoLane *lane, MoCall call, const char *name)
 	Assert(lane->call == NULL);
 	lane->call = call;
 	lane->call_name = name;
+	lane->call_since = mo_lane_now();
+	lane->attempt_since = 0;
+	lane->trouble[0] = '\0';
 	pthread_cond_broadcast(&lane->changed);
 	pthread_mutex_unlock(&lane->lock);
 }
@@ -234,6 +266,27 @@ mo_lane_busy(MoLane *lane)
 	busy = lane->call != NULL;
 	pthread_mutex_unlock(&lane->lock);
 	return busy;
+}
+
+/*
+ * Main thread: cuts the lane's connections if the attempt that runs started
+ * before that time, and says so.  The next time it counts from now.
+ */
+bool
+mo_lane_unstick(MoLane *lane, TimestampTz before)
+{
+	bool		stuck;
+
+	pthread_mutex_lock(&lane->lock);
+	stuck = lane->call != NULL && lane->attempt_since != 0 &&
+		lane->attempt_since < before;
+	if (stuck)
+	{
+		lane->attempt_since = mo_lane_now();
+		mo_socket_cut(lane);
+	}
+	pthread_mutex_unlock(&lane->lock);
+	return stuck;
 }
 
 /* Main thread: something said that the cluster is away; find out more. */
@@ -263,8 +316,6 @@ mo_lane_retry(MoLane *lane, const char *reason, bool pause)
 	bool		again;
 
 	pthread_mutex_lock(&lane->lock);
-	if (lane->trouble_since == 0)
-		lane->trouble_since = mo_lane_now();
 	strlcpy(lane->trouble, reason, sizeof(lane->trouble));
 	while (pause && !lane->stop)
 	{
@@ -407,12 +458,21 @@ fail_with(MoLane *lane, const rd_kafka_error_t *error)
  * ----------------------------------------------------------------
  */
 
+static rd_kafka_error_t *
+attempt(MoLane *lane, TransactionalCall call)
+{
+	pthread_mutex_lock(&lane->lock);
+	lane->attempt_since = mo_lane_now();
+	pthread_mutex_unlock(&lane->lock);
+	return call(lane);
+}
+
 static void
 run_transactional(MoLane *lane, TransactionalCall call)
 {
 	rd_kafka_error_t *error;
 
-	while ((error = call(lane)) != NULL)
+	while ((error = attempt(lane, call)) != NULL)
 	{
 		bool		again = false;
 		bool		retriable = rd_kafka_error_is_retriable(error) &&
