@@ -250,6 +250,7 @@ end_visit(void)
 static bool
 send_scout(Oid database)
 {
+	static bool no_worker_slot = false;
 	MemoryContext old;
 	bool		sent;
 	BackgroundWorker worker = {
@@ -267,6 +268,14 @@ send_scout(Oid database)
 	old = MemoryContextSwitchTo(TopMemoryContext);
 	sent = RegisterDynamicBackgroundWorker(&worker, &scout);
 	MemoryContextSwitchTo(old);
+
+	/* Said once, then again only when it has been possible in between. */
+	if (!sent && !no_worker_slot)
+		ereport(WARNING,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("could not look for publishers: no free background worker slot"),
+				 errhint("Raise max_worker_processes and restart the server.")));
+	no_worker_slot = !sent;
 	return sent;
 }
 

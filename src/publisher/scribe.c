@@ -17,6 +17,7 @@
 
 #include "libpq/pqformat.h"
 #include "miscadmin.h"
+#include "storage/ipc.h"
 #include "storage/latch.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -66,7 +67,10 @@ say_hello(void)
 	MoHello		hello;
 	StringInfoData body;
 
-	mo_scribe_sql_hello(&hello);
+	/* Dropped a moment ago; the launcher is about to hear of it. */
+	if (!mo_scribe_sql_hello(&hello))
+		proc_exit(0);
+
 	last_batch_no = hello.ledger_batch_no;
 	if (hello.has_progress)
 		announce_ready();

@@ -302,7 +302,7 @@ mo_scribe_sql_init(int32 publisher_id)
 					PGC_USERSET, PGC_S_SESSION);
 }
 
-static void
+static bool
 read_publisher(MoHello *hello)
 {
 	arguments();
@@ -310,9 +310,7 @@ read_publisher(MoHello *hello)
 	put(ObjectIdGetDatum(MyDatabaseId));
 	execute(SELECT_PUBLISHER);
 	if (SPI_processed != 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("publisher %d does not exist", my_publisher_id)));
+		return false;
 
 	hello->publisher_id = my_publisher_id;
 	hello->name = get_text(0, 1);
@@ -328,6 +326,7 @@ read_publisher(MoHello *hello)
 	hello->progress_marker_xid = DatumGetInt64(get(0, 10));
 	hello->progress_marker_time = DatumGetInt64(get(0, 11));
 	hello->has_attention = DatumGetBool(get(0, 12));
+	return true;
 }
 
 static void
@@ -344,16 +343,20 @@ read_ledger(MoHello *hello)
 	hello->ledger_offsets = get_text(0, 1);
 }
 
-void
+bool
 mo_scribe_sql_hello(MoHello *hello)
 {
+	bool		exists;
+
 	memset(hello, 0, sizeof(MoHello));
 	begin(true);
-	read_publisher(hello);
-	read_ledger(hello);
+	exists = read_publisher(hello);
+	if (exists)
+		read_ledger(hello);
 	hello->slot_name = MemoryContextStrdup(caller_context,
 										   psprintf(MO_LIBRARY "_%u_%d", MyDatabaseId, my_publisher_id));
 	end();
+	return exists;
 }
 
 /*

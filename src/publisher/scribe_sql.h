@@ -17,7 +17,8 @@ extern void mo_scribe_sql_init(int32 publisher_id);
  * Results live in the caller's memory context.  An LSN that is returned is
  * the end of the transaction's WAL, and that WAL is flushed.
  */
-extern void mo_scribe_sql_hello(MoHello *hello);
+extern bool mo_scribe_sql_hello(MoHello *hello);	/* false: there is no such
+													 * publisher any more */
 
 /*
  * False when the contract's row exists but is not visible yet: whoever wrote
