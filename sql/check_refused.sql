@@ -190,6 +190,10 @@ EXECUTE with_headers('{"": "acme"}');
 EXECUTE with_headers('{"ce_id": "1"}');
 EXECUTE with_headers('{"CE_Type": "1"}');
 EXECUTE with_headers('{"Content-Type": "text/plain"}');
+EXECUTE with_headers('{"mesh_outbox_part": "1"}');
+INSERT INTO check_refused.outbox (event_type, payload, headers)
+SELECT 'OrderPlaced', '{"order_id": 17, "lines": [{"sku": "AB-1", "qty": 2}]}',
+       (SELECT jsonb_object_agg('h' || n, '') FROM generate_series(1, 33) n);
 -- SQL's NULL means no headers, JSON's null means nothing.
 EXECUTE with_headers('null');
 

@@ -16,4 +16,7 @@
 /* The trigger function; its arguments say what an outbox is (plugin.c). */
 #define MO_CHECK_FUNCTION	"check_event"
 
+/* Headers that a row may bring along; the publisher has room for no more. */
+#define MO_MAX_ROW_HEADERS	32
+
 #endif							/* MESH_OUTBOX_H */

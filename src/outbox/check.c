@@ -275,33 +275,31 @@ stamp_contract(Event *event)
  * ----------------------------------------------------------------
  */
 
-/* Names that the publisher itself gives to headers. */
+/* Names that the publisher itself gives to headers, in any case. */
 static bool
-is_reserved(const JsonbValue *name)
+is_reserved(const char *name)
 {
-	const char *val = name->val.string.val;
-	int			len = name->val.string.len;
-
-	return (len >= 3 && pg_strncasecmp(val, "ce_", 3) == 0) ||
-		(len == 12 && pg_strncasecmp(val, "content-type", 12) == 0);
+	return pg_strncasecmp(name, "ce_", strlen("ce_")) == 0 ||
+		pg_strncasecmp(name, MO_LIBRARY "_", strlen(MO_LIBRARY "_")) == 0 ||
+		pg_strcasecmp(name, "content-type") == 0;
 }
 
 static void
 check_header(const Event *event, const JsonbValue *name,
 			 const JsonbValue *value)
 {
-	const char *shown = pnstrdup(name->val.string.val, name->val.string.len);
+	const char *text = pnstrdup(name->val.string.val, name->val.string.len);
 
-	if (name->val.string.len == 0)
+	if (text[0] == '\0')
 		mo_refuse_headers(&event->row, "A header has an empty name.");
-	if (is_reserved(name))
+	if (is_reserved(text))
 		mo_refuse_headers(&event->row,
 						  psprintf("The name \"%s\" is reserved for the publisher.",
-								   shown));
+								   text));
 	if (value->type != jbvString)
 		mo_refuse_headers(&event->row,
 						  psprintf("The value of \"%s\" is not a string.",
-								   shown));
+								   text));
 }
 
 static void
@@ -317,6 +315,10 @@ check_headers(const Event *event)
 	headers = DatumGetJsonbP(get(event, MO_COLUMN_HEADERS));
 	if (!JB_ROOT_IS_OBJECT(headers))
 		mo_refuse_headers(&event->row, "They are not an object.");
+	if (JB_ROOT_COUNT(headers) > MO_MAX_ROW_HEADERS)
+		mo_refuse_headers(&event->row,
+						  psprintf("There are %u, more than %d.",
+								   JB_ROOT_COUNT(headers), MO_MAX_ROW_HEADERS));
 	it = JsonbIteratorInit(&headers->root);
 	(void) JsonbIteratorNext(&it, &name, true); /* enters the object */
 	while (JsonbIteratorNext(&it, &name, true) == WJB_KEY)
