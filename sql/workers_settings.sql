@@ -1,7 +1,7 @@
--- The settings: units, defaults, limits, when they take effect.
+-- The workers' settings: units, defaults, limits, when they take effect.
 SELECT name, setting, unit, min_val, max_val, context, short_desc
 FROM pg_settings
-WHERE name LIKE 'mesh\_outbox.%' AND name <> 'mesh_outbox.fault'
+WHERE name LIKE 'mesh\_outbox.%' AND context = 'sighup' AND name <> 'mesh_outbox.fault'
 ORDER BY name;
 
 SET mesh_outbox.restart_delay = '2s';
