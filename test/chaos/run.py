@@ -21,7 +21,7 @@ from checker import Batch, Event, Record, check                 # noqa: E402
 from plan import fault_points, plan                             # noqa: E402
 from server import Server, alive                                # noqa: E402
 from workload import TOPICS, Workload, add_product, setup       # noqa: E402
-from kafka import Cluster, consume, marker, until        # noqa: E402
+from kafka import Cluster, consume, group_offsets, until        # noqa: E402
 
 PUBLISHER = "chaos"
 BACK_S = 60             # time to catch up after a fault
@@ -236,8 +236,15 @@ class Chaos:
 
     # ---- fencing by a stranger that holds the same transactional ids
 
+    def identity(self):
+        """The publisher's group; its transactional ids are that, -0 and -1."""
+        return self.server.sql(
+            "SELECT format('mesh_outbox-%%s-%%s-%%s', system_identifier, d.oid, publisher_id)"
+            " FROM pg_control_system(), pg_database d, mesh_outbox.publishers p"
+            " WHERE datname = current_database() AND name = %s", PUBLISHER)[0][0]
+
     def stranger(self, lane):
-        group, _ = marker(self.cluster)
+        group = self.identity()
         return Producer({"bootstrap.servers": self.cluster.bootstrap, "log_level": 0,
                          "transactional.id": f"{group}-{lane}"})
 
@@ -271,7 +278,8 @@ class Chaos:
         self.await_order(armed, crash)
 
     def foreign_claim(self):
-        group, position = marker(self.cluster)
+        group = self.identity()
+        position = group_offsets(self.cluster.bootstrap, group)[0]
         p = self.stranger(0)
         p.init_transactions(20)
         c = Consumer({"bootstrap.servers": self.cluster.bootstrap, "group.id": group,
@@ -339,9 +347,9 @@ class Chaos:
         if what == "split":
             self.split_allowed.add(name)
         position = self.server.log_position()
-        text = self.order("batch_delivered", "crash", 2)
-        self.workload.huge(name, rows)
-        self.await_order(text, position)
+        orders = []
+        self.workload.huge(name, rows, lambda: orders.append(self.order("batch_delivered", "crash", 2)))
+        self.await_order(orders[0], position)
         self.server.fault("")
         self.server.wait_up()
 

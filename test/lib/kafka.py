@@ -13,7 +13,6 @@ As a module: Cluster(dir).  As a command, for shell and Perl:
     kafka.py consume BOOTSTRAP TOPIC   read-committed, to the end; one JSON object a line
     kafka.py uncommitted BOOTSTRAP TOPIC     the same, aborted and open transactions too
     kafka.py offsets BOOTSTRAP GROUP         committed offsets, JSON
-    kafka.py marker-group DIR                the group that holds a marker
     kafka.py drop-group DIR GROUP            forget a group's offsets
 
 A cluster's whole state is DIR: properties, logs, data, and cluster.json with
@@ -310,16 +309,6 @@ def group_offsets(bootstrap, group):
              "metadata": p.metadata} for p in r.topic_partitions]
 
 
-def marker(cluster):
-    """(group, offset) of the publish position in this cluster."""
-    groups = [g.group_id for g in cluster.admin().list_consumer_groups().result(20).valid]
-    for group in groups:
-        for o in group_offsets(cluster.bootstrap, group):
-            if "incarnation=" in (o["metadata"] or ""):
-                return group, o
-    raise RuntimeError(f"no marker found in groups {groups}")
-
-
 def main(argv):
     if len(argv) < 2:
         sys.exit(__doc__)
@@ -348,8 +337,6 @@ def main(argv):
         cluster.create_topic(rest[0], int(rest[1]), **dict(r.split("=", 1) for r in rest[2:]))
     elif command == "delete":
         cluster.delete_topic(rest[0])
-    elif command == "marker-group":
-        print(marker(cluster)[0])
     elif command == "drop-group":
         cluster.admin().delete_consumer_groups([rest[0]])[rest[0]].result(30)
     else:

@@ -259,8 +259,11 @@ sub decoded { return $json->decode($_[0]); }
 # The consumer group that a publisher keeps its marker in.
 sub marker_group
 {
-	my ($cluster) = @_;
-	return kafka('marker-group', $cluster);
+	my ($node) = @_;
+	return $node->safe_psql('postgres', q(
+		SELECT format('mesh_outbox-%s-%s-%s', system_identifier, d.oid, publisher_id)
+		FROM pg_control_system(), pg_database d, mesh_outbox.publishers
+		WHERE datname = current_database() AND name = 'main'));
 }
 
 =back
