@@ -11,7 +11,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 
 all_parts=(build regress isolation model conformance fuzz containment
-	soundness tap kafka checker chaos)
+	soundness producer tap kafka checker chaos)
 
 parts=("$@")
 [ $# -gt 0 ] || parts=("${all_parts[@]}")
@@ -19,7 +19,7 @@ parts=("$@")
 want=
 for part in "${parts[@]}"; do
 	case $part in
-		kafka | chaos) want=kafka ;;
+		producer | kafka | chaos) want=kafka ;;
 		tap | checker) want=${want:-client} ;;
 	esac
 done

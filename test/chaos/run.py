@@ -222,11 +222,14 @@ class Chaos:
         """Somebody drops the slot while all is published and quiet."""
         self.workload.pause()
         self.caught_up()
-        self.server.sql("SELECT mesh_outbox.pause_publisher(%s, reason => 'chaos')", PUBLISHER)
-        until(lambda: self.server.sql(
-            "SELECT bool_and(NOT active) FROM pg_replication_slots")[0][0], 30, "an idle slot")
+        armed = self.server.read("fault.conf")
+        self.server.stop()
+        self.server.write("fault.conf", "shared_preload_libraries = ''\n")
+        self.server.start()
         self.server.sql("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots")
-        self.server.sql("SELECT mesh_outbox.resume_publisher(%s)", PUBLISHER)
+        self.server.stop()
+        self.server.write("fault.conf", armed)
+        self.server.start()
 
     def find_way_out(self):
         until(lambda: self.state() == "needs attention", 60, "state needs attention")

@@ -63,6 +63,10 @@ class Server:
         with open(os.path.join(self.data, name), mode) as f:
             f.write(text)
 
+    def read(self, name):
+        with open(os.path.join(self.data, name)) as f:
+            return f.read()
+
     # ---- life and death
 
     def start(self):
