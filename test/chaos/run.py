@@ -124,6 +124,13 @@ class Chaos:
         if self.server.postmaster() is None:
             self.server.start()
         self.server.fault("")
+        self.server.wait_up()
+        status = self.status()
+        if status["attention"]:
+            self.server.sql("SELECT mesh_outbox.resume_publisher(%s, start_from => 'marker',"
+                            " reason => 'rescue')", PUBLISHER)
+        elif status["paused"]:
+            self.server.sql("SELECT mesh_outbox.resume_publisher(%s)", PUBLISHER)
 
     def status_text(self):
         try:
