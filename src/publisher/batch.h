@@ -30,6 +30,7 @@ typedef struct MoEvent
 	const MoTransaction *txn;
 	int64		ordinal;
 	int32		outbox_id;
+	int64		contract_id;	/* as stamped, without the quarantine's sign */
 	int32		part;			/* part of a split transaction; 0 = whole */
 	bool		last_part;		/* no event of its transaction follows */
 	bool		dead;			/* goes to the dead letters, not to Kafka */

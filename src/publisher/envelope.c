@@ -251,6 +251,7 @@ mo_envelope_encode(MoBatch *batch, const MoRoute *route,
 	event->txn = txn;
 	event->ordinal = row->ordinal;
 	event->outbox_id = row->outbox_id;
+	event->contract_id = Abs(row->contract_id);
 	if (row->has_event_id)
 		event->event_id = row->event_id;
 	event->event_time = row->has_event_time ? row->event_time : txn->commit_time;

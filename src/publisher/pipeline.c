@@ -5,9 +5,10 @@
  *
  * At most two batches are in flight, oldest first, each on a lane (a
  * transactional id) of its own.  The younger one is produced while the older
- * commits, but sends its marker only after the older one's marker was taken
- * (of two stored offsets the one appended later wins) and commits only after
- * the older one's commit is known.  If the older one is aborted, so is the
+ * commits: after all of the older one's records are delivered, or the two
+ * would race for their places in the logs.  It sends its marker only after
+ * the older one's marker was taken (of two stored offsets the one appended
+ * later wins) and commits only after the older one's commit is known.  If the older one is aborted, so is the
  * younger, before anything is produced again.
  *
  * A batch's way, each step as soon as it is possible:
@@ -63,7 +64,7 @@ ask_dead_letter(MoPublisher *pub, MoBatch *batch, MoEvent *event)
 		.outbox_id = event->outbox_id,
 		.event_id = mo_envelope_event_id(event, id),
 		.event_type = (char *) event->event_type,
-		.contract_id = event->route ? event->route->contract_id : 0,
+		.contract_id = event->contract_id,
 		.topic = event->route ? event->route->info.topic : NULL,
 		.key = (char *) event->key,
 		.payload = (char *) event->record.value,
@@ -187,7 +188,8 @@ produce_events(MoPublisher *pub, MoBatch *batch)
 		if (result == MO_PRODUCE_FULL)
 			return;
 		if (result == MO_PRODUCE_REFUSED)
-			kill_event(pub, batch, event, "refused", error.message);
+			kill_event(pub, batch, event, mo_producer_refusal(error.code),
+					   error.message);
 		else if (result == MO_PRODUCE_FAILED)
 		{
 			batch->state = MO_BATCH_FAILED;
@@ -242,8 +244,9 @@ fail_from(MoPublisher *pub, int index)
 
 /*
  * Looks through the reports of an aborted batch for records that the broker
- * will never take.  One alone is the culprit.  Of several any may be innocent
- * (the broker refuses whole message sets), so they are sent again one by one.
+ * will never take.  The broker refuses whole message sets, with the same
+ * error for each record in them: one alone is the culprit, of several any may
+ * be innocent, so they are sent again one by one.
  */
 static void
 judge_records(MoPublisher *pub, MoBatch *batch)
@@ -271,9 +274,10 @@ judge_records(MoPublisher *pub, MoBatch *batch)
 											mo_producer_error_text(event->record.error)),
 								   "Create the topic again, or let the publisher's principal write to it.");
 	}
-	if (n == 1 && (batch->careful || batch->nevents == 1))
+	if (n == 1)
 	{
-		kill_event(pub, batch, refused, "refused",
+		kill_event(pub, batch, refused,
+				   mo_producer_refusal(refused->record.error),
 				   mo_producer_error_text(refused->record.error));
 		pub->failures = 0;
 	}
@@ -349,6 +353,18 @@ recover(MoPublisher *pub)
 	pub->running = true;
 }
 
+/*
+ * New handles with changed settings, while nothing is in flight.  The marker
+ * stays where it is; the claim is renewed with it.
+ */
+void
+mo_pipeline_renew(MoPublisher *pub)
+{
+	while (pub->nflight > 0)
+		mo_publisher_wait(pub, 1000);
+	recover(pub);
+}
+
 /* ---------------------------------------------------------------------
  * Advancing
  * ---------------------------------------------------------------------
@@ -380,12 +396,22 @@ is_unwinding(MoPublisher *pub)
 	return false;
 }
 
+/* All of it is in the logs: what is produced from now on comes behind it. */
+static bool
+is_delivered(MoPublisher *pub, const MoBatch *batch)
+{
+	return batch->state >= MO_BATCH_PRODUCED &&
+		batch->state <= MO_BATCH_COMMITTING &&
+		mo_producer_undelivered(pub->producer, batch->lane) == 0 &&
+		mo_producer_failed(pub->producer, batch->lane) == 0;
+}
+
 static bool
 may_begin(MoPublisher *pub, int index)
 {
 	if (is_unwinding(pub))
 		return false;
-	if (index > 0 && pub->flight[0]->state == MO_BATCH_NEW)
+	if (index > 0 && !is_delivered(pub, pub->flight[0]))
 		return false;
 	return pub->failures == 0 || GetCurrentTimestamp() >= pub->retry_at;
 }

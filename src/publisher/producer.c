@@ -905,6 +905,25 @@ mo_producer_topic_partitions(MoProducer *producer, char *topic_id, int size)
 	return lane->partitions;
 }
 
+int64
+mo_producer_topic_limit(MoProducer *producer)
+{
+	return producer->lanes[MO_LANE_CONTROL]->topic_limit;
+}
+
+bool
+mo_producer_limit_batches(MoProducer *producer, int64 size)
+{
+	char		value[32];
+	size_t		length = sizeof(value);
+
+	if (rd_kafka_conf_get(producer->conf, "batch.size", value, &length) == RD_KAFKA_CONF_OK &&
+		strtoll(value, NULL, 10) <= size)
+		return false;
+	snprintf(value, sizeof(value), INT64_FORMAT, size);
+	return rd_kafka_conf_set(producer->conf, "batch.size", value, NULL, 0) == RD_KAFKA_CONF_OK;
+}
+
 void
 mo_producer_start_end_offset(MoProducer *producer, const char *topic,
 							 int partition)

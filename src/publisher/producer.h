@@ -179,6 +179,9 @@ extern bool mo_producer_topic_impossible(int code);
 
 extern const char *mo_producer_error_text(int error);
 
+/* A word for programs: "too_large" or "refused". */
+extern const char *mo_producer_refusal(int error);
+
 /* Does ensure_topic's error mean that no broker will ever take the name? */
 extern bool mo_producer_topic_impossible(int code);
 
@@ -209,6 +212,15 @@ extern void mo_producer_start_ensure_topic(MoProducer *producer,
 										   const MoTopicSpec *spec);
 extern int	mo_producer_topic_partitions(MoProducer *producer,
 										 char *topic_id, int size);
+
+/* The topic's max.message.bytes; 0 when the broker did not tell. */
+extern int64 mo_producer_topic_limit(MoProducer *producer);
+
+/*
+ * No message set shall be larger from the next mo_producer_reset() on.  False
+ * when none would be anyway.
+ */
+extern bool mo_producer_limit_batches(MoProducer *producer, int64 size);
 extern void mo_producer_start_end_offset(MoProducer *producer,
 										 const char *topic, int partition);
 extern int64 mo_producer_end_offset(MoProducer *producer);

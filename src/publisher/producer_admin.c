@@ -341,6 +341,53 @@ find_topic_id(MoLane *lane)
 #endif
 }
 
+/* One setting of the described topic, or NULL. */
+static const char *
+described_setting(rd_kafka_event_t *event, const char *name)
+{
+	const rd_kafka_ConfigResource_t **resources;
+	const rd_kafka_ConfigEntry_t **entries;
+	size_t		count;
+
+	resources = rd_kafka_DescribeConfigs_result_resources(
+		rd_kafka_event_DescribeConfigs_result(event), &count);
+	if (count != 1 || rd_kafka_ConfigResource_error(resources[0]))
+		return NULL;
+	entries = rd_kafka_ConfigResource_configs(resources[0], &count);
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(rd_kafka_ConfigEntry_name(entries[i]), name) == 0)
+			return rd_kafka_ConfigEntry_value(entries[i]);
+	return NULL;
+}
+
+/* The largest message set the topic takes; a broker may refuse to tell. */
+static void
+find_topic_limit(MoLane *lane)
+{
+	AdminRequest request;
+	rd_kafka_ConfigResource_t *resource;
+	rd_kafka_event_t *event;
+
+	lane->topic_limit = 0;
+	if (lane->embedded)
+		return;
+	resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, lane->topic);
+	request_open(&request, lane->rk, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
+	rd_kafka_DescribeConfigs(lane->rk, &resource, 1, request.options,
+							 request.queue);
+	event = request_wait(lane, &request);
+	if (event && !rd_kafka_event_error(event))
+	{
+		const char *value = described_setting(event, "max.message.bytes");
+
+		lane->topic_limit = value ? strtoll(value, NULL, 10) : 0;
+	}
+	if (event)
+		rd_kafka_event_destroy(event);
+	request_close(&request);
+	rd_kafka_ConfigResource_destroy(resource);
+}
+
 /*
  * Looks first and creates only what is missing, so that a publisher without
  * the right to create topics works on topics that an operator made.
@@ -370,6 +417,7 @@ mo_admin_call_ensure_topic(MoLane *lane)
 			return;
 	}
 	find_topic_id(lane);
+	find_topic_limit(lane);
 	mo_lane_succeed(lane);
 }
 

@@ -44,6 +44,12 @@ mo_producer_error_text(int error)
 	return rd_kafka_err2str(error);
 }
 
+const char *
+mo_producer_refusal(int error)
+{
+	return error == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ? "too_large" : "refused";
+}
+
 bool
 mo_producer_topic_impossible(int code)
 {

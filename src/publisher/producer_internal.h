@@ -103,6 +103,7 @@ struct MoLane
 	int			partitions_wanted;
 	int			partitions;
 	char		topic_id[64];
+	int64		topic_limit;	/* max.message.bytes, 0 = not told */
 	int64		end_offset;
 };
 

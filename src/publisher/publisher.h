@@ -217,6 +217,9 @@ extern bool mo_pipeline_has_room(MoPublisher *pub);
 /* Puts the open batch in flight; waits for room. */
 extern void mo_pipeline_submit(MoPublisher *pub);
 
+/* New handles, because settings of the producer changed; waits. */
+extern void mo_pipeline_renew(MoPublisher *pub);
+
 /* progress.c */
 extern void mo_progress_committed(MoPublisher *pub, MoBatch *batch);
 extern void mo_progress_idle(MoPublisher *pub);

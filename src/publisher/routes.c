@@ -70,6 +70,21 @@ ask_contract(MoPublisher *pub, MoRoute *route)
 	pfree(body.data);
 }
 
+/*
+ * A message set larger than the topic takes is refused as a whole, however
+ * small the events in it: the library must make none.
+ */
+static void
+obey_limit(MoPublisher *pub, int64 limit)
+{
+	if (limit <= 0 || !mo_producer_limit_batches(pub->producer, limit))
+		return;
+	ereport(LOG,
+			(errmsg("publisher \"%s\" sends at most " INT64_FORMAT " bytes at a time from now on",
+					pub->hello.name, limit)));
+	mo_pipeline_renew(pub);
+}
+
 /* Makes sure of the topic; returns when it can be used or never can. */
 static void
 prepare_topic(MoPublisher *pub, MoRoute *route)
@@ -116,6 +131,7 @@ prepare_topic(MoPublisher *pub, MoRoute *route)
 								   "Create the topic, or let the publisher's principal create topics.");
 		mo_publisher_wait_until(pub, TOPIC_RETRY_MS);
 	}
+	obey_limit(pub, mo_producer_topic_limit(pub->producer));
 	if (pub->slot->state == MO_STATE_WAITING_TOPIC)
 		mo_publisher_set_state(pub, MO_STATE_STREAMING, NULL, NULL);
 	route->topic = mo_producer_topic(pub->producer, spec.name);

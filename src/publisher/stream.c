@@ -178,7 +178,7 @@ refusal(const MoRow *row, const MoRoute *route, const char **detail)
 	if (route == NULL)
 	{
 		*detail = psprintf("There is no contract with id " INT64_FORMAT ".",
-						   row->contract_id < 0 ? -row->contract_id : row->contract_id);
+						   Abs(row->contract_id));
 		return "no_contract";
 	}
 	if (row->contract_id < 0)
@@ -212,7 +212,7 @@ stream_row(void *arg, const MoTransaction *txn, const MoRow *row)
 	if (pub->txn_skipped || row->ordinal <= pub->skip_ordinal)
 		return;
 	if (row->contract_id != 0)
-		route = mo_route_find(pub, row->contract_id < 0 ? -row->contract_id : row->contract_id);
+		route = mo_route_find(pub, Abs(row->contract_id));
 	if (route != NULL && route->topic != NULL)
 		pub->last_route = route;
 	if (is_dead_already(pub, txn, row->ordinal))
