@@ -31,4 +31,4 @@ SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPlaced', '1.0.0');
 CREATE SCHEMA sales;
 GRANT USAGE ON SCHEMA sales TO sales_team, shop_app;
 SELECT mesh_outbox.create_outbox('sales.outbox', product => 'sales.orders');
-GRANT INSERT ON sales.outbox TO shop_app;
+SELECT mesh_outbox.grant_publish('sales.orders', 'shop_app');

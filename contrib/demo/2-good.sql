@@ -1,3 +1,5 @@
+SET ROLE shop_app;
+
 -- The event commits or rolls back with the rest of the transaction.
 BEGIN;
 INSERT INTO sales.outbox (event_type, payload)

@@ -1,3 +1,5 @@
+SET ROLE shop_app;
+
 -- Events that break the contract stop here, in the producer's own transaction.
 INSERT INTO sales.outbox (event_type, payload)
 VALUES ('OrderPlaced', '{"order_id": "A-1004", "status": "new", "total": -5}');
@@ -11,5 +13,6 @@ VALUES ('OrderPlaced', '{"order_id": "A-1006", "status": "new", "total": 5, "tot
 INSERT INTO sales.outbox (event_type, payload)
 VALUES ('OrderLost', '{"order_id": "A-1007"}');
 
--- And what has been said stays said.
+-- And what has been said stays said, for superusers too.
+RESET ROLE;
 DELETE FROM sales.outbox;

@@ -111,5 +111,6 @@ check "fault points are the model's steps" step_names
 check "nothing left to do" only '\b(TODO|FIXME|XXX)\b'
 check "every warning and error has an errcode" python3 "$root/test/build/errcodes.py" src
 check "SECURITY DEFINER pins its search_path" python3 "$root/test/build/definers.py" src
+check "README names what exists" python3 "$root/test/build/readme.py" src README.md
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
