@@ -6,10 +6,11 @@
  * Called by mesh_outbox.purge_events(), which has asked for rights and found
  * the horizon, and by the check trigger for each row of a DELETE.
  *
- * An outbox's rows carry no LSN, but their xmin tells enough.  The catalog_xmin
- * of the publisher's slot is the oldest transaction that was running at some
- * LSN that the slot is confirmed past.  Every transaction before it had ended
- * by then, so its events are published, dead-lettered or parked.
+ * An outbox's rows carry no LSN, but their xmin tells enough.  The
+ * catalog_xmin of the publisher's slot is the oldest transaction that was
+ * running at some LSN that the slot is confirmed past.  Every transaction
+ * before it had ended by then, so its events are published, dead-lettered or
+ * parked.
  *
  * Transaction ids are compared on the circle, without looking at the frozen
  * bit, for VACUUM may freeze a row long before it is decoded.  Whoever
@@ -71,7 +72,8 @@ static int64
 delete_rows(Oid relid, const char *created_at, TimestampTz before,
 			int32 max_rows)
 {
-	char	   *table = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+	char	   *schema = get_namespace_name(get_rel_namespace(relid));
+	char	   *table = quote_qualified_identifier(schema,
 												   get_rel_name(relid));
 	char	   *command =
 		psprintf("DELETE FROM ONLY %s WHERE ctid = ANY (ARRAY("

@@ -97,7 +97,7 @@ show_value(const MoContract *contract, const JsonbValue *value)
 	}
 }
 
-/* What to do about a violation, and how to see the others; "advice" or NULL. */
+/* What to do about a violation, and how to see the others. */
 static int
 hint_violations(const MoContract *contract, const char *advice)
 {

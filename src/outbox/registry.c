@@ -409,13 +409,14 @@ describe_load(void *arg)
 static bool
 is_classified(Jsonb *schema)
 {
+	static const char mark[] = "x-privacy";
 	JsonbIterator *it = JsonbIteratorInit(&schema->root);
 	JsonbValue	value;
 	JsonbIteratorToken token;
 
 	while ((token = JsonbIteratorNext(&it, &value, false)) != WJB_DONE)
-		if (token == WJB_KEY && value.val.string.len == strlen("x-privacy") &&
-			memcmp(value.val.string.val, "x-privacy", strlen("x-privacy")) == 0)
+		if (token == WJB_KEY && value.val.string.len == strlen(mark) &&
+			memcmp(value.val.string.val, mark, strlen(mark)) == 0)
 			return true;
 	return false;
 }
@@ -528,8 +529,7 @@ mo_registry_pinned_major(const MoTable *table, const char *event_type, int len)
 									 &value) == NULL ||
 		value.type != jbvNumeric)
 		return MO_MAJOR_PINNED;
-	return DatumGetInt32(DirectFunctionCall1(numeric_int4,
-											 NumericGetDatum(value.val.numeric)));
+	return numeric_int4_opt_error(value.val.numeric, NULL);
 }
 
 /*

@@ -103,10 +103,12 @@ mo_violations_show(PG_FUNCTION_ARGS)
 		values[0] = Int64GetDatum(counter->contract_id);
 		for (int k = 0; k < MO_NVIOLATION_KINDS; k++)
 			values[1 + k] =
-				Int64GetDatum((int64) pg_atomic_read_u64(&counter->counts[k]));
+				UInt64GetDatum(pg_atomic_read_u64(&counter->counts[k]));
+		/* a TimestampTz, which is 64 bits as well */
 		values[1 + MO_NVIOLATION_KINDS] =
-			TimestampTzGetDatum((TimestampTz) pg_atomic_read_u64(&counter->last_at));
-		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+			UInt64GetDatum(pg_atomic_read_u64(&counter->last_at));
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc,
+							 values, nulls);
 	}
 	LWLockRelease(mo_shared->lock);
 	return (Datum) 0;
