@@ -24,6 +24,9 @@ is(workers(), '2', 'a publisher has two processes');
 simple_outbox($node);
 my $brokers = status($node)->{brokers};
 
+emit($node, first => 1);
+ok(wait_published($node), 'published');
+
 note 'paused';
 $node->safe_psql('postgres', q(SELECT mesh_outbox.pause_publisher('main', reason => 'a reason')));
 ok(wait_state($node, 'paused'), 'state paused');
@@ -31,10 +34,10 @@ is(status($node)->{pause_reason}, 'a reason', 'and why');
 emit($node, paused => 1);
 is($node->safe_psql('postgres', q(SELECT mesh_outbox.wait_published(timeout => '300 ms'))), 'f',
 	'wait_published tells that it was in vain');
-is(scalar(grep { $_ eq 'paused' } eval { values_of(consume($brokers, 'sales.orders')) }), 0, 'nothing comes out');
+is_deeply([ values_of(consume($brokers, 'sales.orders')) ], ['first'], 'nothing comes out');
 $node->safe_psql('postgres', q(SELECT mesh_outbox.resume_publisher('main')));
 ok(wait_published($node), 'resumed');
-is_deeply([ values_of(consume($brokers, 'sales.orders')) ], ['paused'], 'it comes out');
+is_deeply([ sort(values_of(consume($brokers, 'sales.orders'))) ], [ 'first', 'paused' ], 'it comes out');
 
 note 'a pause that is rolled back';
 $node->safe_psql('postgres', q(BEGIN; SELECT mesh_outbox.pause_publisher('main', reason => 'x'); ROLLBACK));
