@@ -5,6 +5,7 @@ system came back from, one for each rule that held at the end.
 """
 import argparse
 import json
+import logging
 import os
 import re
 import signal
@@ -261,6 +262,10 @@ class Chaos:
     def fence(self):
         """Both ids fenced, nothing committed: to the publisher this looks as
         if the coordinator had timed it out."""
+        self.caught_up()
+        self.fence_ids()
+
+    def fence_ids(self):
         for lane in (0, 1):
             self.stranger(lane).init_transactions(20)
 
@@ -283,7 +288,7 @@ class Chaos:
         if point == "start_backoff":
             self.foreign_claim()
         else:
-            self.fence()
+            self.fence_ids()
         self.server.fault(armed)
         self.await_order(armed, crash)
 
@@ -507,6 +512,8 @@ def main():
     for name in ("dir", "tree", "bindir"):
         parser.add_argument("--" + name, required=True)
     options = parser.parse_args()
+    # Broken connections are what this is about.
+    logging.getLogger("psycopg").setLevel(logging.CRITICAL)
     names = fault_points(options.tree)
     rounds = plan(options.seed, options.rounds, names)
     if options.only:
