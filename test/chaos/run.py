@@ -404,8 +404,9 @@ class Chaos:
         it.  Then the old primary comes back."""
         old, new = self.server, Server(self.o.bindir, self.o.dir, f"standby{self.orders}")
         old.run("pg_basebackup", "-h", "127.0.0.1", "-p", str(old.port), "-U", "postgres",
-                "-D", new.data, "-R", "-c", "fast", "-X", "stream")
+                "-D", new.data, "-c", "fast", "-X", "stream")
         new.set_port()
+        new.write("standby.signal", "")
         new.write("harness.conf", CHAOS_CONF + "primary_conninfo = 'host=127.0.0.1 user=postgres"
                   f" application_name=standby port={old.port}'\n", "a")
         new.start()
