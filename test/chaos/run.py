@@ -124,6 +124,7 @@ class Chaos:
         self.cluster.up()
         if self.server.postmaster() is None:
             self.server.start()
+        self.server.write("harness.conf", "synchronous_standby_names = ''\n", "a")
         self.server.fault("")
         self.server.wait_up()
         status = self.status()
