@@ -31,18 +31,30 @@
  */
 #define HISTORY_TOLD	60
 
-static void
-history_text(MoHistory *history)
+static char *
+history_text(const MoHistory *history, int n, TimeLineID last)
 {
 	StringInfoData buf;
-	int			first = Max(0, history->n - HISTORY_TOLD);
 
 	initStringInfo(&buf);
-	for (int i = first; i < history->n; i++)
+	for (int i = Max(0, n - HISTORY_TOLD); i < n; i++)
 		appendStringInfo(&buf, "%u@%X/%X,", history->timeline[i],
 						 LSN_FORMAT_ARGS(history->end[i]));
-	appendStringInfo(&buf, "%u", history->current);
-	history->text = buf.data;
+	appendStringInfo(&buf, "%u", last);
+	return buf.data;
+}
+
+/*
+ * The branch that something at "lsn" of this history was written on: the same
+ * before and after a promotion.
+ */
+char *
+mo_marker_branch_at(const MoHistory *history, XLogRecPtr lsn)
+{
+	for (int i = 0; i < history->n; i++)
+		if (lsn < history->end[i])
+			return history_text(history, i, history->timeline[i]);
+	return pstrdup(history->text);
 }
 
 void
@@ -68,7 +80,7 @@ mo_marker_own_history(MoHistory *history)
 		history->timeline[i] = entry->tli;
 		history->end[i] = entry->end;
 	}
-	history_text(history);
+	history->text = history_text(history, n, current);
 }
 
 char *

@@ -35,6 +35,9 @@ typedef struct MoMarker
 /* This server's history; needs no snapshot. */
 extern void mo_marker_own_history(MoHistory *history);
 
+/* The branch that a commit at "lsn" of this history was made on. */
+extern char *mo_marker_branch_at(const MoHistory *history, XLogRecPtr lsn);
+
 /* The metadata text stored beside the offset (which is the commit LSN). */
 extern char *mo_marker_format(const MoMarker *marker);
 

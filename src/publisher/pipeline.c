@@ -56,7 +56,7 @@ ask_dead_letter(MoPublisher *pub, MoBatch *batch, MoEvent *event)
 	StringInfoData body;
 	char		id[40];
 	MoDeadLetter letter = {
-		.branch = pub->history.text,
+		.branch = mo_marker_branch_at(&pub->history, event->txn->commit_lsn),
 		.commit_lsn = event->txn->commit_lsn,
 		.ordinal = event->ordinal,
 		.xid = event->txn->xid,
