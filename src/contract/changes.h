@@ -55,6 +55,7 @@ typedef struct MoSurface
 } MoSurface;
 
 extern void mo_surface_read(MoSurface *s, const MoNode *node);
+extern void mo_surface_add(MoSurface *s, const MoNode *node);
 extern const char *mo_surface_words(const MoSurface *s);
 extern const char *mo_surface_type(const MoSurface *s);
 extern const char *mo_path_words(const char *path);

@@ -63,6 +63,15 @@ surface_add(MoSurface *s, const MoNode *node, int depth)
 		s->condition = apply->condition;
 }
 
+/* Adds what an alternative says that was chosen. */
+void
+mo_surface_add(MoSurface *s, const MoNode *node)
+{
+	surface_add(s, node, 0);
+	if (s->types & MO_T(MO_NUMBER))
+		s->types &= ~MO_T_INTEGER;
+}
+
 void
 mo_surface_read(MoSurface *s, const MoNode *node)
 {

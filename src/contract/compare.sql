@@ -118,3 +118,18 @@ AS $$
 $$;
 COMMENT ON FUNCTION mesh_outbox.suggested_version(jsonb, jsonb, text) IS
     'the version number that the change from old (which has the given version) to new asks for';
+
+CREATE FUNCTION mesh_outbox.generate_examples(
+    schema  jsonb,
+    n       integer DEFAULT 5,
+    seed    bigint DEFAULT 1,
+    invalid boolean DEFAULT false,
+    closed  boolean DEFAULT true,
+    OUT example jsonb,
+    OUT path    text,
+    OUT keyword text,
+    OUT message text)
+RETURNS SETOF record LANGUAGE c STABLE STRICT PARALLEL SAFE ROWS 5
+AS 'MODULE_PATHNAME', 'mo_generate_examples';
+COMMENT ON FUNCTION mesh_outbox.generate_examples(jsonb, integer, bigint, boolean, boolean) IS
+    'up to n different documents of a schema, each confirmed by the validator, the same for the same seed; invalid: documents that miss it by one keyword, with path, keyword and message of the fault; closed: without undeclared properties, as an INSERT would ask';
