@@ -28,8 +28,11 @@ PG_FUNCTION_INFO_V1(mo_generate_examples);
 #define MAX_DEPTH 12
 #define MAX_EXAMPLES 100000
 
-/* Documents made by following the schema, per document wanted. */
-#define TRIES 20
+/* Documents made without a new one before following the schema ends. */
+#define TRIES 200
+
+/* Documents asked of the prover, which takes longer for each. */
+#define MAX_SOLVED 100
 
 static const MoJson *make(MoMaker *m, const MoNode *node, int depth);
 
@@ -303,16 +306,34 @@ typedef struct Output
 {
 	ReturnSetInfo *rsinfo;
 	const MoJson **seen;
+	uint8	   *is_seen;		/* bit by id of the value */
+	uint32		space;
 	int			count;
 	int			wanted;
 } Output;
 
+/* True the first time that it is asked of a value. */
 static bool
 is_new(Output *o, const MoJson *v)
 {
-	for (int i = 0; i < o->count; i++)
-		if (o->seen[i] == v)
-			return false;
+	uint8		bit = 1 << (v->id % 8);
+
+	if (v->id / 8 >= o->space)
+	{
+		uint32		space = Max(1024, v->id / 4);
+		uint8	   *grown = palloc0(space);
+
+		if (o->is_seen)
+		{
+			memcpy(grown, o->is_seen, o->space);
+			pfree(o->is_seen);
+		}
+		o->is_seen = grown;
+		o->space = space;
+	}
+	if (o->is_seen[v->id / 8] & bit)
+		return false;
+	o->is_seen[v->id / 8] |= bit;
 	return true;
 }
 
@@ -340,8 +361,9 @@ make_valid(MoMaker *m, const MoSchema *schema, Output *o)
 {
 	MoFormula  *f;
 	const MoJson *v;
+	int			vain = 0;
 
-	for (int i = 0; i < TRIES * o->wanted && o->count < o->wanted; i++)
+	while (o->count < o->wanted && vain++ < TRIES)
 	{
 		Jsonb	   *document;
 
@@ -349,11 +371,13 @@ make_valid(MoMaker *m, const MoSchema *schema, Output *o)
 			return;
 		v = make(m, schema->root, 0);
 		document = mo_json_to_jsonb(v);
-		if (is_new(o, v) && mo_schema_is_valid(schema, document))
-			put(o, v, document, NULL);
+		if (!is_new(o, v) || !mo_schema_is_valid(schema, document))
+			continue;
+		put(o, v, document, NULL);
+		vain = 0;
 	}
 	f = o->count < o->wanted ? mo_prover_add(m->p, schema) : NULL;
-	while (o->count < o->wanted)
+	for (int i = 0; i < MAX_SOLVED && o->count < o->wanted; i++)
 	{
 		MoFormula  *others = o->count == 0 ? f :
 			mo_formula_and2(m->p, f,
@@ -379,7 +403,7 @@ make_invalid(MoMaker *m, const MoSchema *schema, Output *o)
 
 	if (mo_solve(m->p, mo_prover_add(m->p, schema), &witness) != MO_WITNESS)
 		return;
-	for (int i = 0; i < TRIES * 10 * o->wanted && o->count < o->wanted; i++)
+	for (int i = 0; i < TRIES * o->wanted && o->count < o->wanted; i++)
 	{
 		Jsonb	   *document;
 		List	   *faults;
@@ -396,7 +420,7 @@ make_invalid(MoMaker *m, const MoSchema *schema, Output *o)
 		v = spoil(m, base);
 		document = mo_json_to_jsonb(v);
 		faults = mo_schema_violations(schema, document, 2);
-		if (list_length(faults) == 1 && is_new(o, v))
+		if (is_new(o, v) && list_length(faults) == 1)
 			put(o, v, document, linitial(faults));
 	}
 }
