@@ -8,8 +8,7 @@
  * changelog; whether a difference breaks anybody is for the prover to say,
  * and mo_changes_find brings the two together.
  *
- * Called by changes_sql.c and findings.c.  Allocates in the current memory
- * context.
+ * Called by changes_sql.c.  Allocates in the current memory context.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,17 +22,10 @@
 
 #define MAX_CHANGES 1000
 
-typedef struct Walk
-{
-	List	   *changes;
-	List	   *pairs;			/* nodes compared already, old and new in turn */
-	const char *path;
-} Walk;
+static void compare(MoChangeWalk *w, const MoNode *old, const MoNode *new);
 
-static void compare(Walk *w, const MoNode *old, const MoNode *new);
-
-static MoChange *
-note(Walk *w, const char *keyword, const char *text, const char *allowed)
+MoChange *
+mo_changes_note(MoChangeWalk *w, const char *keyword, const char *text, const char *allowed)
 {
 	MoChange   *c = palloc0(sizeof(MoChange));
 
@@ -44,12 +36,6 @@ note(Walk *w, const char *keyword, const char *text, const char *allowed)
 	if (list_length(w->changes) < MAX_CHANGES)
 		w->changes = lappend(w->changes, c);
 	return c;
-}
-
-static const char *
-here(const Walk *w)
-{
-	return mo_path_words(w->path);
 }
 
 static const char *
@@ -72,7 +58,7 @@ below(const char *path, const char *token, int length)
 }
 
 static void
-compare_below(Walk *w, const char *token, const MoNode *old, const MoNode *new)
+compare_below(MoChangeWalk *w, const char *token, const MoNode *old, const MoNode *new)
 {
 	const char *path = w->path;
 
@@ -81,181 +67,6 @@ compare_below(Walk *w, const char *token, const MoNode *old, const MoNode *new)
 	w->path = below(path, token, strlen(token));
 	compare(w, old, new);
 	w->path = path;
-}
-
-/* ---- one bound ---- */
-
-/*
- * A lower or upper limit, NULL where there is none.  "noun" completes "must
- * now have at least 3 ..."; NULL for the value itself.
- */
-static void
-compare_limit(Walk *w, const char *keyword, bool lower, const char *noun,
-			  const char *old, const char *new)
-{
-	const char *most = lower ? "at least" : "at most";
-	const char *verb = noun ? "have" : "be";
-	const char *of = noun ? psprintf(" %s", noun) : "";
-
-	if (old == NULL && new == NULL)
-		return;
-	if (old && new && strcmp(old, new) == 0)
-		return;
-	if (old == NULL)
-		note(w, keyword, psprintf("%s must now %s %s %s%s", here(w), verb,
-								  most, new, of),
-			 psprintf("leave %s out", keyword));
-	else if (new == NULL)
-		note(w, keyword, psprintf("%s need no longer %s %s %s%s", here(w),
-								  verb, most, old, of),
-			 psprintf("keep %s: %s", keyword, old));
-	else
-		note(w, keyword, psprintf("%s must now %s %s %s%s, was %s", here(w),
-								  verb, most, new, of, old),
-			 psprintf("keep %s: %s", keyword, old));
-}
-
-static const char *
-count_words(uint32 count, uint32 none)
-{
-	return count == none ? NULL : psprintf("%u", count);
-}
-
-static const char *
-bound_words(const MoBound *bound)
-{
-	return bound ? mo_value_words(&bound->value) : NULL;
-}
-
-/* ---- values, strings, numbers ---- */
-
-static bool
-enum_has(const MoEnum *e, const MoValue *v)
-{
-	for (int i = 0; i < e->count; i++)
-		if (mo_value_compare(&e->values[i], v) == 0)
-			return true;
-	return false;
-}
-
-/* The values of one that the other lacks, in words; NULL when none. */
-static const char *
-missing_values(const MoEnum *of, const MoEnum *in)
-{
-	StringInfoData buf;
-
-	initStringInfo(&buf);
-	for (int i = 0; i < of->count; i++)
-		if (!enum_has(in, &of->values[i]))
-			appendStringInfo(&buf, "%s%s", buf.len > 0 ? ", " : "",
-							 mo_value_words(&of->values[i]));
-	return buf.len > 0 ? buf.data : NULL;
-}
-
-static void
-compare_values(Walk *w, const MoSurface *old, const MoSurface *new)
-{
-	const char *gone;
-	const char *come;
-
-	if (old->values == NULL && new->values == NULL)
-		return;
-	if (old->values == NULL)
-	{
-		note(w, "enum", psprintf("%s may now only be %s", here(w),
-								 mo_surface_words(new)),
-			 "leave the values open, or list them as x-extensible-enum");
-		return;
-	}
-	if (new->values == NULL)
-	{
-		note(w, "enum", psprintf("%s may now be any value, was %s", here(w),
-								 mo_surface_words(old)),
-			 "keep the list of values");
-		return;
-	}
-	gone = missing_values(old->values, new->values);
-	come = missing_values(new->values, old->values);
-	if (gone)
-		note(w, "enum", psprintf("%s may no longer be %s", here(w), gone),
-			 psprintf("keep %s in the list, even if it is no longer sent",
-					  gone));
-	if (come)
-		note(w, "enum", psprintf("%s may now also be %s", here(w), come),
-			 old->extensible ? NULL :
-			 "list the values as x-extensible-enum from the first version on, so that consumers expect new ones");
-	if (old->extensible != new->extensible)
-		note(w, "x-extensible-enum",
-			 psprintf(new->extensible ?
-					  "consumers of %s must now expect values that are not listed" :
-					  "consumers of %s need no longer expect values that are not listed",
-					  here(w)),
-			 NULL);
-}
-
-static void
-compare_strings(Walk *w, const MoStringRules *old, const MoStringRules *new)
-{
-	static const MoStringRules none = {.max_length = PG_UINT32_MAX};
-	const char *was;
-	const char *is;
-
-	old = old ? old : &none;
-	new = new ? new : &none;
-	compare_limit(w, "minLength", true, "characters",
-				  count_words(old->min_length, 0),
-				  count_words(new->min_length, 0));
-	compare_limit(w, "maxLength", false, "characters",
-				  count_words(old->max_length, PG_UINT32_MAX),
-				  count_words(new->max_length, PG_UINT32_MAX));
-	was = old->pattern ? mo_pattern_source(old->pattern) : NULL;
-	is = new->pattern ? mo_pattern_source(new->pattern) : NULL;
-	if (was == NULL && is == NULL)
-		return;
-	if (was == NULL)
-		note(w, "pattern", psprintf("%s must now match %s", here(w), is),
-			 "leave pattern out");
-	else if (is == NULL)
-		note(w, "pattern", psprintf("%s need no longer match %s", here(w), was),
-			 psprintf("keep pattern: %s", was));
-	else if (strcmp(was, is) != 0)
-		note(w, "pattern", psprintf("%s must now match %s, was %s", here(w), is,
-									was),
-			 psprintf("keep pattern: %s", was));
-}
-
-static void
-compare_numbers(Walk *w, const MoNumberRules *old, const MoNumberRules *new)
-{
-	static const MoNumberRules none = {0};
-	const char *was;
-	const char *is;
-
-	old = old ? old : &none;
-	new = new ? new : &none;
-	compare_limit(w, "minimum", true, NULL, bound_words(old->minimum),
-				  bound_words(new->minimum));
-	compare_limit(w, "maximum", false, NULL, bound_words(old->maximum),
-				  bound_words(new->maximum));
-	compare_limit(w, "exclusiveMinimum", true, "more than",
-				  bound_words(old->exclusive_minimum),
-				  bound_words(new->exclusive_minimum));
-	compare_limit(w, "exclusiveMaximum", false, "less than",
-				  bound_words(old->exclusive_maximum),
-				  bound_words(new->exclusive_maximum));
-	was = old->multiple_of ? mo_value_words(&old->multiple_of_value) : NULL;
-	is = new->multiple_of ? mo_value_words(&new->multiple_of_value) : NULL;
-	if (is && (was == NULL || strcmp(was, is) != 0))
-		note(w, "multipleOf",
-			 was ? psprintf("%s must now be a multiple of %s, was %s", here(w),
-							is, was) :
-			 psprintf("%s must now be a multiple of %s", here(w), is),
-			 was ? psprintf("keep multipleOf: %s", was) :
-			 "leave multipleOf out");
-	else if (was && is == NULL)
-		note(w, "multipleOf", psprintf("%s need no longer be a multiple of %s",
-									   here(w), was),
-			 psprintf("keep multipleOf: %s", was));
 }
 
 /* ---- objects ---- */
@@ -313,7 +124,7 @@ property_words(const MoProperty *property, bool required)
 
 /* A property that one side alone has; says so if it looks like a new name. */
 static void
-note_lone(Walk *w, const MoProperty *property, const MoSurface *side,
+note_lone(MoChangeWalk *w, const MoProperty *property, const MoSurface *side,
 		  const MoSurface *other, bool added)
 {
 	const char *path = w->path;
@@ -340,8 +151,8 @@ note_lone(Walk *w, const MoProperty *property, const MoSurface *side,
 		}
 	}
 	w->path = below(path, property->name, property->len);
-	note(w, required ? "required" : "properties",
-		 psprintf("%s was %s (%s)%s", here(w), added ? "added" : "removed",
+	mo_changes_note(w, required ? "required" : "properties",
+		 psprintf("%s was %s (%s)%s", mo_path_words(w->path), added ? "added" : "removed",
 				  property_words(property, required), renamed),
 		 required ? (added ? "add it as an optional property" :
 					 "keep it, required, until the next major version") :
@@ -350,17 +161,17 @@ note_lone(Walk *w, const MoProperty *property, const MoSurface *side,
 }
 
 static void
-compare_property(Walk *w, const MoProperty *old, bool was, const MoProperty *new,
+compare_property(MoChangeWalk *w, const MoProperty *old, bool was, const MoProperty *new,
 				 bool is)
 {
 	const char *path = w->path;
 
 	w->path = below(path, new->name, new->len);
 	if (!was && is)
-		note(w, "required", psprintf("%s is now required", here(w)),
+		mo_changes_note(w, "required", psprintf("%s is now required", mo_path_words(w->path)),
 			 "leave it optional");
 	else if (was && !is)
-		note(w, "required", psprintf("%s is now optional", here(w)),
+		mo_changes_note(w, "required", psprintf("%s is now optional", mo_path_words(w->path)),
 			 "keep it required");
 	if (old->node && new->node)
 		compare(w, old->node, new->node);
@@ -368,7 +179,7 @@ compare_property(Walk *w, const MoProperty *old, bool was, const MoProperty *new
 }
 
 static void
-compare_properties(Walk *w, const MoSurface *old, const MoSurface *new)
+compare_properties(MoChangeWalk *w, const MoSurface *old, const MoSurface *new)
 {
 	ListCell   *cell;
 
@@ -419,36 +230,46 @@ other_properties(const MoSurface *s)
 }
 
 static void
-compare_others(Walk *w, const MoNode *old, const MoNode *new)
+compare_others(MoChangeWalk *w, const MoNode *old, const MoNode *new)
 {
 	bool		was_closed = old && old->never;
 	bool		is_closed = new && new->never;
 
 	if (!was_closed && is_closed)
-		note(w, "additionalProperties",
+		mo_changes_note(w, "additionalProperties",
 			 psprintf("%s may no longer have properties that are not named",
-					  here(w)),
+					  mo_path_words(w->path)),
 			 "leave additionalProperties out: producers are held to the named properties anyway");
 	else if (was_closed && !is_closed)
-		note(w, "additionalProperties",
-			 psprintf("%s may now have properties that are not named", here(w)),
+		mo_changes_note(w, "additionalProperties",
+			 psprintf("%s may now have properties that are not named", mo_path_words(w->path)),
 			 "name the new properties instead");
-	else if (old && new && !is_closed)
-		compare_below(w, "*", old, new);
+	else if (old && new && !is_closed && !(old->bare || new->bare))
+		compare_below(w, "{}", old, new);
+	else if (new && new->bare && !(old && old->bare))
+		mo_changes_note(w, "additionalProperties",
+			 psprintf("producers may now add properties to %s that are not named",
+					  mo_path_words(w->path)),
+			 "name the new properties instead");
+	else if (old && old->bare && new == NULL)
+		mo_changes_note(w, "additionalProperties",
+			 psprintf("producers may no longer add properties to %s that are not named",
+					  mo_path_words(w->path)),
+			 "keep additionalProperties: true");
 	else if (new && !is_closed && !new->bare)
-		note(w, "additionalProperties",
+		mo_changes_note(w, "additionalProperties",
 			 psprintf("properties of %s that are not named are now restricted",
-					  here(w)),
+					  mo_path_words(w->path)),
 			 "leave additionalProperties out");
 	else if (old && !was_closed && !old->bare)
-		note(w, "additionalProperties",
+		mo_changes_note(w, "additionalProperties",
 			 psprintf("properties of %s that are not named are no longer restricted",
-					  here(w)),
+					  mo_path_words(w->path)),
 			 "keep additionalProperties");
 }
 
 static void
-compare_patterns(Walk *w, const MoSurface *old, const MoSurface *new,
+compare_patterns(MoChangeWalk *w, const MoSurface *old, const MoSurface *new,
 				 bool added)
 {
 	ListCell   *cell;
@@ -473,12 +294,13 @@ compare_patterns(Walk *w, const MoSurface *old, const MoSurface *new,
 						other = r->patterns[j].node;
 			}
 			if (other == NULL)
-				note(w, "patternProperties",
+				mo_changes_note(w, "patternProperties",
 					 psprintf(added ? "properties of %s that match %s now have a schema" :
 							  "properties of %s that match %s have no schema any more",
-							  here(w), source), NULL);
+							  mo_path_words(w->path), source), NULL);
 			else if (!added)
-				compare_below(w, "*", rules->patterns[i].node, other);
+				compare_below(w, psprintf("{%s}", source),
+							  rules->patterns[i].node, other);
 		}
 	}
 }
@@ -492,7 +314,7 @@ first_object(const MoSurface *s)
 }
 
 static void
-compare_objects(Walk *w, const MoSurface *old, const MoSurface *new)
+compare_objects(MoChangeWalk *w, const MoSurface *old, const MoSurface *new)
 {
 	const MoObjectRules *a = first_object(old);
 	const MoObjectRules *b = first_object(new);
@@ -503,18 +325,18 @@ compare_objects(Walk *w, const MoSurface *old, const MoSurface *new)
 	compare_patterns(w, old, new, false);
 	compare_patterns(w, new, old, true);
 	compare_others(w, other_properties(old), other_properties(new));
-	compare_limit(w, "minProperties", true, "properties",
-				  count_words(a->min_properties, 0),
-				  count_words(b->min_properties, 0));
-	compare_limit(w, "maxProperties", false, "properties",
-				  count_words(a->max_properties, PG_UINT32_MAX),
-				  count_words(b->max_properties, PG_UINT32_MAX));
+	mo_changes_limit(w, "minProperties", "at least", "properties",
+				  mo_changes_count(a->min_properties, 0),
+				  mo_changes_count(b->min_properties, 0));
+	mo_changes_limit(w, "maxProperties", "at most", "properties",
+				  mo_changes_count(a->max_properties, PG_UINT32_MAX),
+				  mo_changes_count(b->max_properties, PG_UINT32_MAX));
 	if (a->property_names && b->property_names)
 		compare(w, a->property_names, b->property_names);
 	else if (a->property_names || b->property_names)
-		note(w, "propertyNames",
+		mo_changes_note(w, "propertyNames",
 			 psprintf(b->property_names ? "the names in %s are now restricted" :
-					  "the names in %s are no longer restricted", here(w)),
+					  "the names in %s are no longer restricted", mo_path_words(w->path)),
 			 b->property_names ? "leave propertyNames out" :
 			 "keep propertyNames");
 }
@@ -522,7 +344,7 @@ compare_objects(Walk *w, const MoSurface *old, const MoSurface *new)
 /* ---- arrays ---- */
 
 static void
-compare_arrays(Walk *w, const MoArrayRules *old, const MoArrayRules *new)
+compare_arrays(MoChangeWalk *w, const MoArrayRules *old, const MoArrayRules *new)
 {
 	static const MoArrayRules none = {.max_items = PG_UINT32_MAX,
 	.max_contains = PG_UINT32_MAX,.min_contains = 1};
@@ -531,15 +353,15 @@ compare_arrays(Walk *w, const MoArrayRules *old, const MoArrayRules *new)
 		return;
 	old = old ? old : &none;
 	new = new ? new : &none;
-	compare_limit(w, "minItems", true, "items", count_words(old->min_items, 0),
-				  count_words(new->min_items, 0));
-	compare_limit(w, "maxItems", false, "items",
-				  count_words(old->max_items, PG_UINT32_MAX),
-				  count_words(new->max_items, PG_UINT32_MAX));
+	mo_changes_limit(w, "minItems", "at least", "items", mo_changes_count(old->min_items, 0),
+				  mo_changes_count(new->min_items, 0));
+	mo_changes_limit(w, "maxItems", "at most", "items",
+				  mo_changes_count(old->max_items, PG_UINT32_MAX),
+				  mo_changes_count(new->max_items, PG_UINT32_MAX));
 	if (old->unique != new->unique)
-		note(w, "uniqueItems",
+		mo_changes_note(w, "uniqueItems",
 			 psprintf(new->unique ? "the items of %s must now differ" :
-					  "the items of %s need no longer differ", here(w)),
+					  "the items of %s need no longer differ", mo_path_words(w->path)),
 			 new->unique ? "leave uniqueItems out" : "keep uniqueItems: true");
 	for (int i = 0; i < Max(old->nprefix, new->nprefix); i++)
 		compare_below(w, psprintf("%d", i),
@@ -547,16 +369,16 @@ compare_arrays(Walk *w, const MoArrayRules *old, const MoArrayRules *new)
 					  i < new->nprefix ? new->prefix[i] : new->items);
 	compare_below(w, "*", old->items, new->items);
 	if (!old->items != !new->items)
-		note(w, "items", psprintf(new->items ? "the items of %s now have a schema" :
+		mo_changes_note(w, "items", psprintf(new->items ? "the items of %s now have a schema" :
 								  "the items of %s have no schema any more",
-								  here(w)),
+								  mo_path_words(w->path)),
 			 new->items ? "leave items out" : "keep items");
 	if (old->contains && new->contains)
 		compare_below(w, "*", old->contains, new->contains);
 	else if (old->contains || new->contains)
-		note(w, "contains",
+		mo_changes_note(w, "contains",
 			 psprintf(new->contains ? "%s must now contain a certain item" :
-					  "%s need no longer contain a certain item", here(w)),
+					  "%s need no longer contain a certain item", mo_path_words(w->path)),
 			 new->contains ? "leave contains out" : "keep contains");
 }
 
@@ -608,7 +430,7 @@ find_branch(List *branches, const char *words)
 }
 
 static void
-compare_branches(Walk *w, const char *keyword, List *old, List *new)
+compare_branches(MoChangeWalk *w, const char *keyword, List *old, List *new)
 {
 	ListCell   *cell;
 
@@ -616,9 +438,9 @@ compare_branches(Walk *w, const char *keyword, List *old, List *new)
 		return;
 	if (old == NIL || new == NIL)
 	{
-		note(w, keyword, psprintf(new ? "%s now has alternatives (%s)" :
+		mo_changes_note(w, keyword, psprintf(new ? "%s now has alternatives (%s)" :
 								  "%s has no alternatives any more (%s)",
-								  here(w), keyword), NULL);
+								  mo_path_words(w->path), keyword), NULL);
 		return;
 	}
 	foreach(cell, old)
@@ -629,8 +451,8 @@ compare_branches(Walk *w, const char *keyword, List *old, List *new)
 		if (other)
 			compare(w, lfirst(cell), other);
 		else
-			note(w, keyword, psprintf("%s: the alternative %s was removed",
-									  here(w), words),
+			mo_changes_note(w, keyword, psprintf("%s: the alternative %s was removed",
+									  mo_path_words(w->path), words),
 				 "keep the alternative, even if it is no longer sent");
 	}
 	foreach(cell, new)
@@ -638,8 +460,8 @@ compare_branches(Walk *w, const char *keyword, List *old, List *new)
 		const char *words = branch_words(lfirst(cell));
 
 		if (find_branch(old, words) == NULL)
-			note(w, keyword, psprintf("%s: the alternative %s was added",
-									  here(w), words),
+			mo_changes_note(w, keyword, psprintf("%s: the alternative %s was added",
+									  mo_path_words(w->path), words),
 				 "publish it as an event type of its own, or in a new major version");
 	}
 }
@@ -650,45 +472,67 @@ same_schema(const MoNode *a, const MoNode *b)
 	return a == b || (a && b && mo_value_compare(&a->schema, &b->schema) == 0);
 }
 
-static void
-compare_conditions(Walk *w, const MoSurface *old, const MoSurface *new)
+/* Does the keyword say the same in both? */
+static bool
+same_member(const MoNode *a, const MoNode *b, const char *keyword)
 {
+	MoValue		x;
+	MoValue		y;
+	bool		in_a = a->schema.kind == MO_OBJECT &&
+		mo_value_get(&a->schema, keyword, &x);
+	bool		in_b = b->schema.kind == MO_OBJECT &&
+		mo_value_get(&b->schema, keyword, &y);
+
+	return in_a == in_b && (!in_a || mo_value_compare(&x, &y) == 0);
+}
+
+static void
+compare_conditions(MoChangeWalk *w, const MoSurface *old, const MoSurface *new)
+{
+	static const char *const dependencies[] = {
+		"dependentRequired", "dependentSchemas", "dependencies"
+	};
 	const MoApply *a = old->condition ? old->node->apply : NULL;
 	const MoApply *b = new->condition ? new->node->apply : NULL;
 
 	if (!same_schema(old->not, new->not))
-		note(w, "not", psprintf("what %s must not be has changed", here(w)),
+		mo_changes_note(w, "not", psprintf("what %s must not be has changed", mo_path_words(w->path)),
 			 NULL);
 	if (!same_schema(old->condition, new->condition) ||
 		(a && b && (!same_schema(a->consequence, b->consequence) ||
 					!same_schema(a->alternative, b->alternative))))
-		note(w, "if", psprintf("the conditions on %s have changed", here(w)),
+		mo_changes_note(w, "if", psprintf("the conditions on %s have changed", mo_path_words(w->path)),
 			 NULL);
+	for (int i = 0; i < lengthof(dependencies); i++)
+		if (!same_member(old->node, new->node, dependencies[i]))
+			mo_changes_note(w, dependencies[i],
+				 psprintf("which properties of %s depend on others has changed",
+						  mo_path_words(w->path)),
+				 psprintf("keep %s", dependencies[i]));
 }
 
 /* ---- what no document shows ---- */
 
 static void
-compare_annotations(Walk *w, const MoNode *old, const MoNode *new)
+compare_annotations(MoChangeWalk *w, const MoNode *old, const MoNode *new)
 {
 	static const char *const keywords[] = {
 		"title", "description", "default", "examples", "deprecated",
 		"readOnly", "writeOnly", "$comment", "x-privacy"
 	};
 
-	if (old->schema.kind != MO_OBJECT || new->schema.kind != MO_OBJECT)
-		return;
 	for (int i = 0; i < lengthof(keywords); i++)
 	{
-		MoValue		a;
-		MoValue		b;
-		bool		was = mo_value_get(&old->schema, keywords[i], &a);
-		bool		is = mo_value_get(&new->schema, keywords[i], &b);
+		MoValue		v;
+		bool		was = old->schema.kind == MO_OBJECT &&
+			mo_value_get(&old->schema, keywords[i], &v);
+		bool		is = new->schema.kind == MO_OBJECT &&
+			mo_value_get(&new->schema, keywords[i], &v);
 
-		if (was == is && (!was || mo_value_compare(&a, &b) == 0))
+		if (same_member(old, new, keywords[i]))
 			continue;
-		note(w, keywords[i],
-			 psprintf("%s: %s was %s", here(w), keywords[i],
+		mo_changes_note(w, keywords[i],
+			 psprintf("%s: %s was %s", mo_path_words(w->path), keywords[i],
 					  !was ? "added" : !is ? "removed" : "changed"),
 			 NULL)->annotation = true;
 	}
@@ -698,7 +542,7 @@ compare_annotations(Walk *w, const MoNode *old, const MoNode *new)
 
 /* True when the types differ so much that nothing below is comparable. */
 static bool
-compare_types(Walk *w, const MoSurface *old, const MoSurface *new)
+compare_types(MoChangeWalk *w, const MoSurface *old, const MoSurface *new)
 {
 	const char *was = mo_surface_type(old);
 	const char *is = mo_surface_type(new);
@@ -706,8 +550,11 @@ compare_types(Walk *w, const MoSurface *old, const MoSurface *new)
 
 	if (strcmp(was, is) == 0)
 		return false;
-	note(w, old->types != new->types ? "type" : "format",
-		 psprintf("%s was %s, is now %s", here(w), was, is),
+	mo_changes_note(w, old->types != new->types ? "type" : "format",
+		 old->never ? psprintf("%s was not allowed, is now %s", mo_path_words(w->path), is) :
+		 new->never ? psprintf("%s was %s, is no longer allowed", mo_path_words(w->path),
+							   was) :
+		 psprintf("%s was %s, is now %s", mo_path_words(w->path), was, is),
 		 psprintf("keep it %s; if it must change, add an optional property beside it%s",
 				  was, name ? psprintf(", for example %s",
 									   mo_path_words(psprintf("%s_v2", name))) : ""));
@@ -716,7 +563,7 @@ compare_types(Walk *w, const MoSurface *old, const MoSurface *new)
 }
 
 static bool
-seen(Walk *w, const MoNode *old, const MoNode *new)
+seen(MoChangeWalk *w, const MoNode *old, const MoNode *new)
 {
 	for (int i = 0; i + 1 < list_length(w->pairs); i += 2)
 		if (list_nth(w->pairs, i) == old && list_nth(w->pairs, i + 1) == new)
@@ -727,7 +574,7 @@ seen(Walk *w, const MoNode *old, const MoNode *new)
 }
 
 static void
-compare(Walk *w, const MoNode *old, const MoNode *new)
+compare(MoChangeWalk *w, const MoNode *old, const MoNode *new)
 {
 	MoSurface	a;
 	MoSurface	b;
@@ -741,9 +588,9 @@ compare(Walk *w, const MoNode *old, const MoNode *new)
 	compare_annotations(w, a.node, b.node);
 	if (compare_types(w, &a, &b))
 		return;
-	compare_values(w, &a, &b);
-	compare_strings(w, a.string, b.string);
-	compare_numbers(w, a.number, b.number);
+	mo_changes_values(w, &a, &b);
+	mo_changes_strings(w, a.string, b.string);
+	mo_changes_numbers(w, a.number, b.number);
 	compare_objects(w, &a, &b);
 	compare_arrays(w, a.array, b.array);
 	compare_branches(w, "anyOf", a.any, b.any);
@@ -754,83 +601,9 @@ compare(Walk *w, const MoNode *old, const MoNode *new)
 List *
 mo_changes_list(const MoSchema *old, const MoSchema *new)
 {
-	Walk		w = {.path = ""};
+	MoChangeWalk w = {.path = ""};
 
 	compare(&w, old->root, new->root);
 	list_free(w.pairs);
 	return w.changes;
-}
-
-/* ---- which change explains a violation ---- */
-
-/* A path of a document with its array indexes as "*". */
-static char *
-general_path(const char *path)
-{
-	StringInfoData buf;
-
-	initStringInfo(&buf);
-	for (const char *at = path; *at;)
-	{
-		const char *end = strchr(at + 1, '/');
-		int			length = end ? (int) (end - at) : (int) strlen(at);
-
-		if (length > 1 && strspn(at + 1, "0123456789") >= length - 1)
-			appendStringInfoString(&buf, "/*");
-		else
-			appendBinaryStringInfo(&buf, at, length);
-		at += length;
-	}
-	return buf.data;
-}
-
-static int
-explains(const MoChange *c, const char *path, const char *exact,
-		 const char *keyword, const char *message)
-{
-	int			length = strlen(path);
-	const char *name = strrchr(c->path, '/');
-	bool		same = strcmp(c->path, path) == 0 || strcmp(c->path, exact) == 0;
-	bool		named = name != NULL && strstr(message, name + 1) != NULL &&
-		strncmp(c->path, path, name - c->path) == 0 &&
-		name - c->path == length;
-
-	if (same)
-		return keyword && strcmp(c->keyword, keyword) == 0 ? 100 : 90;
-	if (named)
-		return strcmp(c->keyword, "required") == 0 ||
-			strcmp(c->keyword, "properties") == 0 ? 95 : 80;
-	/* a change further out, the nearer the better */
-	if (strncmp(c->path, path, strlen(c->path)) == 0 &&
-		path[strlen(c->path)] == '/')
-		return 40 + Min(20, (int) strlen(c->path));
-	/* or further in */
-	if (strncmp(c->path, path, length) == 0 && c->path[length] == '/')
-		return 20;
-	return 0;
-}
-
-MoChange *
-mo_changes_find(List *changes, const char *path, const char *keyword,
-				const char *message)
-{
-	char	   *general = general_path(path);
-	MoChange   *best = NULL;
-	int			best_score = 0;
-	ListCell   *cell;
-
-	foreach(cell, changes)
-	{
-		MoChange   *c = lfirst(cell);
-		int			score = c->annotation ? 0 :
-			explains(c, general, path, keyword, message ? message : "");
-
-		if (score > best_score)
-		{
-			best = c;
-			best_score = score;
-		}
-	}
-	pfree(general);
-	return best;
 }

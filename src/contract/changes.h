@@ -30,6 +30,19 @@ extern List *mo_changes_list(const MoSchema *old, const MoSchema *new);
 extern MoChange *mo_changes_find(List *changes, const char *path,
 								 const char *keyword, const char *message);
 
+/* ---- shared by changes_*.c ---- */
+
+typedef struct MoChangeWalk
+{
+	List	   *changes;
+	List	   *pairs;			/* nodes compared already, old and new in turn */
+	const char *path;
+} MoChangeWalk;
+
+/* changes.c */
+extern MoChange *mo_changes_note(MoChangeWalk *w, const char *keyword,
+								 const char *text, const char *allowed);
+
 /* changes_words.c */
 
 /*
@@ -60,5 +73,17 @@ extern const char *mo_surface_words(const MoSurface *s);
 extern const char *mo_surface_type(const MoSurface *s);
 extern const char *mo_path_words(const char *path);
 extern const char *mo_value_words(const MoValue *v);
+
+/* changes_values.c */
+extern void mo_changes_limit(MoChangeWalk *w, const char *keyword,
+							 const char *most, const char *noun,
+							 const char *old, const char *new);
+extern const char *mo_changes_count(uint32 count, uint32 none);
+extern void mo_changes_values(MoChangeWalk *w, const MoSurface *old,
+							  const MoSurface *new);
+extern void mo_changes_strings(MoChangeWalk *w, const MoStringRules *old,
+							   const MoStringRules *new);
+extern void mo_changes_numbers(MoChangeWalk *w, const MoNumberRules *old,
+							   const MoNumberRules *new);
 
 #endif							/* MO_CHANGES_H */

@@ -9,6 +9,8 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
+
 #include "contract/changes.h"
 #include "contract/format.h"
 
@@ -124,11 +126,39 @@ article(const char *word)
 	return strchr("aeioAEIO", word[0]) != NULL ? "an" : "a";
 }
 
+/* The types of the listed values or of the alternatives, if those say. */
+static uint8
+implied_types(const MoSurface *s)
+{
+	uint8		types = s->types;
+	uint8		alternatives = 0;
+	ListCell   *cell;
+
+	if ((types & MO_T_ANY) != MO_T_ANY)
+		return types;
+	if (s->values)
+	{
+		types = 0;
+		for (int i = 0; i < s->values->count; i++)
+			types |= MO_T(s->values->values[i].kind);
+		return types;
+	}
+	foreach(cell, s->one ? s->one : s->any)
+	{
+		MoSurface	branch;
+
+		check_stack_depth();
+		mo_surface_read(&branch, lfirst(cell));
+		alternatives |= implied_types(&branch);
+	}
+	return alternatives ? alternatives : types;
+}
+
 /* The type with its format: "integer", "a uuid string", "anything". */
 const char *
 mo_surface_type(const MoSurface *s)
 {
-	const char *types = type_names(s->types);
+	const char *types = type_names(implied_types(s));
 
 	if (s->never)
 		return "nothing";

@@ -226,7 +226,8 @@ class Maker:
             place.update({"integer": {"type": "number"}, "number": {"type": ["number", "null"]}}.get(
                 place.get("type") if isinstance(place.get("type"), str) else None, {}))
         else:
-            place.update(self.schema(1) if self.chance(0.3) else {})
+            more = self.schema(1)
+            place.update(more if isinstance(more, dict) and self.chance(0.3) else {})
 
     def mutate_safe(self, schema):
         out = self.mutate(schema)
