@@ -114,11 +114,11 @@ INSERT INTO check_refused.outbox (event_type, major_version, payload) VALUES ('O
 SELECT mesh_outbox.retire_contract('check.orders', 'OrderShipped', '1.0.0');
 INSERT INTO check_refused.outbox (event_type, payload) VALUES ('OrderShipped', '{"id": "a"}');
 \o /dev/null
-SELECT mesh_outbox.propose_contract('check.orders', 'OrderShipped', version => '2.1.0', key => '/order_id',
+SELECT mesh_outbox.propose_contract('check.orders', 'OrderShipped', version => '2.1.0', compatibility => 'NONE', key => '/order_id',
     event_time => '/shipped_at', schema => '{
     "type": "object",
     "properties": {"order_id": {"type": "integer"}, "shipped_at": {"type": ["string", "integer"]}}}');
-SELECT mesh_outbox.activate_contract('check.orders', 'OrderShipped', '2.1.0');
+SELECT mesh_outbox.activate_contract('check.orders', 'OrderShipped', '2.1.0', producers_ready => true);
 \o
 
 -- The key: it must be there, be a scalar, and be what the row says if the row

@@ -96,7 +96,7 @@ UPDATE mesh_outbox.contract SET event_time_pointer = '/at' WHERE event_time_poin
 -- The product's new settings are for later proposals.
 SET ROLE regress_sales;
 SELECT mesh_outbox.alter_product('sales.orders', content_mode => 'structured', topic_config => '{"cleanup.policy": "compact"}');
-SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/id', topic => 'orders.v2', schema => '{
+SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/id', version => '3.0.0', topic => 'orders.v3', schema => '{
     "type": "object", "properties": {"id": {"type": "string", "format": "uuid"}}, "required": ["id"]}');
 RESET ROLE;
 SELECT major, minor, topic, content_mode, topic_config FROM mesh_outbox.contract ORDER BY contract_id;

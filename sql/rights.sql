@@ -26,8 +26,11 @@ SELECT mesh_outbox.create_product('sales.empty', purpose => 'nothing yet');
 SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/id',
     schema => '{"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}');
 SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPlaced', '1.0.0');
+SELECT mesh_outbox.register_consumer('other', 'sales.orders', NULL, contact => 'x');
 SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/id',
     schema => '{"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}');
+SELECT mesh_outbox.object('other', 'sales.orders', 'OrderPlaced', '1.1.0', reason => 'none');
+SELECT mesh_outbox.override_objection('other', 'sales.orders', 'OrderPlaced', '1.1.0', reason => 'none');
 SELECT mesh_outbox.create_outbox('sales.outbox', product => 'sales.orders', publisher => 'main');
 SELECT mesh_outbox.set_outbox_publisher('sales.outbox', NULL);
 SELECT mesh_outbox.grant_publish('sales.orders', 'regress_producer');
@@ -54,8 +57,14 @@ INSERT INTO attempt (function, statement) VALUES
     ('unregister_schema', $$mesh_outbox.unregister_schema('https://example.org/none')$$),
     ('propose_contract', $$mesh_outbox.propose_contract('sales.orders', 'New', key => '/id',
         schema => '{"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}')$$),
+    ('register_consumer', $$mesh_outbox.register_consumer('other', 'sales.orders', 'OrderPlaced', contact => 'x')$$),
+    ('register_consumer', $$mesh_outbox.register_consumer('no login', 'sales.orders', NULL, contact => 'x')$$),
+    ('unregister_consumer', $$mesh_outbox.unregister_consumer('other', 'sales.orders', NULL)$$),
+    ('acknowledge', $$mesh_outbox.acknowledge('other', 'sales.orders', 'OrderPlaced', '1.1.0')$$),
+    ('object', $$mesh_outbox.object('other', 'sales.orders', 'OrderPlaced', '1.1.0', reason => 'x')$$),
+    ('override_objection', $$mesh_outbox.override_objection('other', 'sales.orders', 'OrderPlaced', '1.1.0', reason => 'x')$$),
     ('withdraw_proposal', $$mesh_outbox.withdraw_proposal('sales.orders', 'OrderPlaced', '1.1.0')$$),
-    ('try_activate', $$mesh_outbox.try_activate('sales.orders', 'OrderPlaced', '1.1.0')$$),
+    ('try_activate', $$mesh_outbox.try_activate('sales.orders', 'OrderPlaced', '1.1.0', false)$$),
     ('activate_contract', $$mesh_outbox.activate_contract('sales.orders', 'OrderPlaced', '1.1.0')$$),
     ('deprecate_contract', $$mesh_outbox.deprecate_contract('sales.orders', 'OrderPlaced', '1.0.0')$$),
     ('retire_contract', $$mesh_outbox.retire_contract('sales.orders', 'OrderPlaced', '1.0.0')$$),

@@ -108,6 +108,10 @@ CREATE TABLE mesh_outbox.contract (
     ce_type            text NOT NULL,
     ce_source          text NOT NULL,
     ce_dataschema      text NOT NULL,
+    -- why it was proposed in spite of what it breaks
+    override_reason    text,
+    -- until then its consumers may object before it comes into force
+    notice_until       timestamptz,
     created_at         timestamptz NOT NULL DEFAULT now(),
     activated_at       timestamptz,
     deprecated_at      timestamptz,

@@ -354,6 +354,7 @@ DECLARE
     product mesh_outbox.product := mesh_outbox.find_product(name);
     outboxes text;
     in_force text;
+    consumers text;
 BEGIN
     PERFORM mesh_outbox.require_domain(product.domain, format('drop product "%s"', name));
     PERFORM mesh_outbox.lock_product(name);
@@ -376,6 +377,15 @@ BEGIN
             MESSAGE = format('cannot drop product "%s" because contracts are in force', name),
             DETAIL = format('Contracts: %s.', in_force),
             HINT = 'Retire them first, with mesh_outbox.retire_contract().';
+    END IF;
+    SELECT string_agg(DISTINCT c.name, ', ' ORDER BY c.name) INTO consumers
+    FROM mesh_outbox.consumer c WHERE c.product = drop_product.name;
+    IF consumers IS NOT NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'dependent_objects_still_exist',
+            MESSAGE = format('cannot drop product "%s" because it has consumers', name),
+            DETAIL = format('Consumers: %s.', consumers),
+            HINT = 'Agree with them, then mesh_outbox.unregister_consumer().';
     END IF;
     DELETE FROM mesh_outbox.contract c WHERE c.product = drop_product.name;
     DELETE FROM mesh_outbox.product p WHERE p.name = drop_product.name;
@@ -454,21 +464,18 @@ COMMENT ON FUNCTION mesh_outbox.next_version(text, text) IS
     'the version a proposal gets that does not name one';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.next_version(text, text) FROM PUBLIC;
 
-CREATE FUNCTION mesh_outbox.propose_contract(
-    product text, event_type text, schema json, key text, version text DEFAULT NULL,
-    event_time text DEFAULT NULL, description text DEFAULT NULL,
-    compatibility text DEFAULT 'FULL_TRANSITIVE', enforcement text DEFAULT 'enforce',
-    open boolean DEFAULT false, topic text DEFAULT NULL) RETURNS text
-    LANGUAGE mesh_outbox_plpgsql
+-- The version as it would be recorded: arguments checked, defaults filled in.
+CREATE FUNCTION mesh_outbox.draft_contract(
+    product text, event_type text, schema json, key text, version text, event_time text,
+    description text, compatibility text, enforcement text, open boolean, topic text)
+    RETURNS mesh_outbox.contract
+    LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     owning mesh_outbox.product := mesh_outbox.find_product(product);
+    draft mesh_outbox.contract;
     numbers int[];
-    wire_topic text;
-    resolved jsonb;
 BEGIN
-    PERFORM mesh_outbox.require_domain(owning.domain, format('propose a contract for product "%s"', product));
-    PERFORM mesh_outbox.lock_product(product);
     IF event_type IS NULL OR event_type !~ '^[A-Za-z][A-Za-z0-9_]{0,127}$' THEN
         RAISE EXCEPTION USING
             ERRCODE = 'invalid_name',
@@ -490,38 +497,115 @@ BEGIN
     IF schema IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'schema must not be NULL';
     END IF;
-    resolved := mesh_outbox.resolve_schema(schema);
+    draft.resolved_schema := mesh_outbox.resolve_schema(schema);
     version := coalesce(version, mesh_outbox.next_version(product, event_type));
     numbers := mesh_outbox.version_numbers(version);
-    -- a major is a stream of its own
-    wire_topic := coalesce(topic, owning.topic || CASE WHEN numbers[1] > 1 THEN '.v' || numbers[1] ELSE '' END);
-    PERFORM mesh_outbox.check_wire(wire_topic, owning.partitions, owning.replication,
-                                   owning.topic_config, owning.content_mode, owning.header_set);
-    INSERT INTO mesh_outbox.contract
-        (product, event_type, major, minor, patch, status, enforcement, description, compatibility,
-         open, schema, resolved_schema, key_pointer, event_time_pointer, topic, partitions,
-         replication, topic_config, content_mode, header_set, ce_type, ce_source, ce_dataschema)
-    VALUES (owning.name, propose_contract.event_type, numbers[1], numbers[2], numbers[3], 'proposed',
-            propose_contract.enforcement, propose_contract.description, propose_contract.compatibility,
-            propose_contract.open, propose_contract.schema::jsonb, resolved,
-            propose_contract.key, propose_contract.event_time, wire_topic, owning.partitions,
-            owning.replication, owning.topic_config, owning.content_mode, owning.header_set,
-            format('%s.%s.v%s', owning.name, propose_contract.event_type, numbers[1]),
-            'urn:mesh-outbox:' || owning.name,
-            format('urn:mesh-outbox:%s:%s:%s', owning.name, propose_contract.event_type, propose_contract.version))
-    ON CONFLICT DO NOTHING;
-    IF NOT FOUND THEN
+    IF EXISTS (SELECT FROM mesh_outbox.contract c
+               WHERE c.product = draft_contract.product AND c.event_type = draft_contract.event_type
+                 AND (c.major, c.minor, c.patch) = (numbers[1], numbers[2], numbers[3])) THEN
         RAISE EXCEPTION USING
             ERRCODE = 'duplicate_object',
             MESSAGE = format('event type "%s" of product "%s" already has a contract version %s',
                              event_type, product, version),
             HINT = 'Leave version out to get the next minor version, or name a higher one.';
     END IF;
-    RETURN version;
+    draft.product := owning.name;
+    draft.event_type := event_type;
+    draft.major := numbers[1];
+    draft.minor := numbers[2];
+    draft.patch := numbers[3];
+    draft.status := 'proposed';
+    draft.enforcement := enforcement;
+    draft.description := description;
+    draft.compatibility := compatibility;
+    draft.open := open;
+    draft.schema := schema::jsonb;
+    draft.key_pointer := key;
+    draft.event_time_pointer := event_time;
+    -- a major is a stream of its own
+    draft.topic := coalesce(topic, owning.topic || CASE WHEN numbers[1] > 1 THEN '.v' || numbers[1] ELSE '' END);
+    draft.partitions := owning.partitions;
+    draft.replication := owning.replication;
+    draft.topic_config := owning.topic_config;
+    draft.content_mode := owning.content_mode;
+    draft.header_set := owning.header_set;
+    PERFORM mesh_outbox.check_wire(draft.topic, owning.partitions, owning.replication,
+                                   owning.topic_config, owning.content_mode, owning.header_set);
+    draft.ce_type := format('%s.%s.v%s', owning.name, event_type, numbers[1]);
+    draft.ce_source := 'urn:mesh-outbox:' || owning.name;
+    draft.ce_dataschema := format('urn:mesh-outbox:%s:%s:%s', owning.name, event_type, version);
+    draft.created_at := now();
+    RETURN draft;
 END
 $$;
-COMMENT ON FUNCTION mesh_outbox.propose_contract(text, text, json, text, text, text, text, text, text, boolean, text) IS
-    'records and checks a contract version that is not yet in force; returns its version (default: 1.0.0, then the next minor). key and event_time are JSON Pointers into the payload';
+COMMENT ON FUNCTION mesh_outbox.draft_contract(text, text, json, text, text, text, text, text, text, boolean, text) IS
+    'a contract version as it would be recorded; error if an argument cannot be right';
+REVOKE EXECUTE ON FUNCTION
+    mesh_outbox.draft_contract(text, text, json, text, text, text, text, text, text, boolean, text) FROM PUBLIC;
+
+CREATE FUNCTION mesh_outbox.check_contract(
+    product text, event_type text, schema json, key text, version text DEFAULT NULL,
+    event_time text DEFAULT NULL, description text DEFAULT NULL,
+    compatibility text DEFAULT 'FULL_TRANSITIVE', enforcement text DEFAULT 'enforce',
+    open boolean DEFAULT false, topic text DEFAULT NULL)
+    RETURNS TABLE (severity text, rule text, path text, breaks text, message text, counterexample jsonb, hint text)
+    LANGUAGE mesh_outbox_plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY SELECT f.* FROM mesh_outbox.proposal_findings(mesh_outbox.draft_contract(
+        product, event_type, schema, key, version, event_time, description, compatibility,
+        enforcement, open, topic)) f;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.check_contract(text, text, json, text, text, text, text, text, text, boolean, text) IS
+    'what a proposal would be told, without making it: one row per finding, with whom it breaks and a counterexample';
+
+CREATE FUNCTION mesh_outbox.propose_contract(
+    product text, event_type text, schema json, key text, version text DEFAULT NULL,
+    event_time text DEFAULT NULL, description text DEFAULT NULL,
+    compatibility text DEFAULT 'FULL_TRANSITIVE', enforcement text DEFAULT 'enforce',
+    open boolean DEFAULT false, topic text DEFAULT NULL,
+    override_reason text DEFAULT NULL, notice interval DEFAULT NULL) RETURNS text
+    LANGUAGE mesh_outbox_plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    draft mesh_outbox.contract;
+    faults text;
+BEGIN
+    PERFORM mesh_outbox.require_domain((mesh_outbox.find_product(product)).domain,
+                                       format('propose a contract for product "%s"', product));
+    PERFORM mesh_outbox.lock_product(product);
+    draft := mesh_outbox.draft_contract(product, event_type, schema, key, version, event_time, description,
+                                        compatibility, enforcement, open, topic);
+    draft.contract_id := nextval('mesh_outbox.contract_contract_id_seq');
+    draft.override_reason := override_reason;
+    draft.notice_until := now() + coalesce(notice, CASE WHEN override_reason IS NOT NULL THEN interval '14 days' END);
+    INSERT INTO mesh_outbox.contract SELECT draft.*;
+    INSERT INTO mesh_outbox.finding
+    SELECT draft.contract_id, f.ordinality, f.severity, f.rule, f.path, f.breaks, f.message, f.counterexample, f.hint
+    FROM mesh_outbox.proposal_findings(draft) WITH ORDINALITY f;
+    SELECT string_agg(concat_ws('', f.rule, ' at ' || nullif(f.path, ''), ', breaks ' || f.breaks, ': ' || f.message,
+                                ', for example ' || f.counterexample::text), E'\n' ORDER BY f.finding_no) INTO faults
+    FROM mesh_outbox.finding f WHERE f.contract_id = draft.contract_id AND f.severity = 'error';
+    IF faults IS NOT NULL AND override_reason IS NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation',
+            MESSAGE = format('contract %s %s of product "%s" is refused', event_type,
+                             mesh_outbox.version_text(draft), product),
+            DETAIL = faults,
+            HINT = 'mesh_outbox.check_contract() shows all findings and what would be allowed; a breaking change needs a new major version.';
+    ELSIF faults IS NOT NULL THEN
+        PERFORM mesh_outbox.require_text('override_reason', override_reason);
+        IF notice < interval '14 days' THEN
+            PERFORM mesh_outbox.require_admin('give less than 14 days notice of a breaking change');
+        END IF;
+    END IF;
+    PERFORM mesh_outbox.notify_consumers(draft);
+    RETURN mesh_outbox.version_text(draft);
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.propose_contract(text, text, json, text, text, text, text, text, text, boolean, text, text, interval) IS
+    'checks and records a contract version that is not yet in force, and tells its consumers; returns its version (default: 1.0.0, then the next minor). key and event_time are JSON Pointers into the payload. Refused when it breaks somebody, unless override_reason says why it must be; then consumers have 14 days notice, or what notice says';
 
 CREATE FUNCTION mesh_outbox.check_enforcement(enforcement text) RETURNS void
     LANGUAGE plpgsql IMMUTABLE
@@ -612,11 +696,13 @@ COMMENT ON FUNCTION mesh_outbox.cut_over_blockers(text) IS
 REVOKE EXECUTE ON FUNCTION mesh_outbox.cut_over_blockers(text) FROM PUBLIC;
 
 -- Returns NULL when the version is in force, else who was in the way.
-CREATE FUNCTION mesh_outbox.try_activate(product text, event_type text, version text) RETURNS text
+CREATE FUNCTION mesh_outbox.try_activate(product text, event_type text, version text, producers_ready boolean)
+    RETURNS text
     LANGUAGE mesh_outbox_plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     contract mesh_outbox.contract;
+    obstacle record;
 BEGIN
     PERFORM mesh_outbox.require_domain((mesh_outbox.find_product(product)).domain, 'activate a contract');
     PERFORM mesh_outbox.lock_product(product);
@@ -637,6 +723,15 @@ BEGIN
                              event_type, version, product),
             HINT = 'Propose it again under a higher version.';
     END IF;
+    SELECT * INTO obstacle FROM mesh_outbox.activation_obstacle(contract, producers_ready);
+    IF obstacle.message IS NOT NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = format('cannot activate contract %s %s of product "%s": %s', event_type, version, product,
+                             obstacle.message),
+            DETAIL = coalesce(obstacle.detail, ''),
+            HINT = coalesce(obstacle.hint, 'See the view mesh_outbox.notifications.');
+    END IF;
     -- The first version of a major changes the meaning of no INSERT in flight.
     IF EXISTS (SELECT FROM mesh_outbox.contract c
                WHERE c.product = contract.product AND c.event_type = contract.event_type
@@ -655,14 +750,15 @@ BEGIN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION mesh_outbox.try_activate(text, text, text) IS
+COMMENT ON FUNCTION mesh_outbox.try_activate(text, text, text, boolean) IS
     'puts a proposed contract version into force, or tells within 100 ms per outbox who is in the way';
 
-CREATE FUNCTION mesh_outbox.activate_contract(product text, event_type text, version text) RETURNS void
+CREATE FUNCTION mesh_outbox.activate_contract(product text, event_type text, version text,
+                                              producers_ready boolean DEFAULT false) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    blockers text := mesh_outbox.try_activate(product, event_type, version);
+    blockers text := mesh_outbox.try_activate(product, event_type, version, producers_ready);
 BEGIN
     IF blockers IS NOT NULL THEN
         RAISE EXCEPTION USING
@@ -674,13 +770,13 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION mesh_outbox.activate_contract(text, text, text) IS
+COMMENT ON FUNCTION mesh_outbox.activate_contract(text, text, text, boolean) IS
     'puts a proposed contract version into force at commit; a later version of a major tries once and fails (55P03) while others insert, see cut_over';
 
 -- Releases everything and backs off between tries, so that INSERTs queue
 -- behind it for 100 ms per outbox at most.  Runs with the caller's rights.
 CREATE PROCEDURE mesh_outbox.cut_over(product text, event_type text, version text,
-                                      timeout interval DEFAULT '1 minute')
+                                      timeout interval DEFAULT '1 minute', producers_ready boolean DEFAULT false)
     LANGUAGE plpgsql AS $$
 DECLARE
     give_up CONSTANT timestamptz := pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) timeout;
@@ -689,7 +785,7 @@ DECLARE
     told text;
 BEGIN
     LOOP
-        blockers := mesh_outbox.try_activate(product, event_type, version);
+        blockers := mesh_outbox.try_activate(product, event_type, version, producers_ready);
         EXIT WHEN blockers IS NULL;
         IF pg_catalog.clock_timestamp() OPERATOR(pg_catalog.>=) give_up THEN
             RAISE EXCEPTION USING
@@ -711,7 +807,7 @@ BEGIN
     COMMIT;
 END
 $$;
-COMMENT ON PROCEDURE mesh_outbox.cut_over(text, text, text, interval) IS
+COMMENT ON PROCEDURE mesh_outbox.cut_over(text, text, text, interval, boolean) IS
     'puts a later contract version into force: tries with growing pauses until no INSERT is in flight, and tells who is in the way';
 
 CREATE FUNCTION mesh_outbox.deprecate_contract(product text, event_type text, version text) RETURNS void
