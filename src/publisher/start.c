@@ -34,6 +34,7 @@
 
 #include "guc.h"
 #include "publisher/publisher.h"
+#include "publisher/worker.h"
 
 #define BACK_OFF_MS		200
 #define HINT_DECIDE \
@@ -387,6 +388,19 @@ take_chosen_position(MoPublisher *pub, bool found, const MoMarker *m,
 	pub->start_lsn = to;
 }
 
+/*
+ * Must a position be made up?  A marker inside a split transaction that can
+ * still be decoded is better than any: the rest of it follows.
+ */
+static bool
+wants_chosen_position(const MoPublisher *pub, bool found, const MoMarker *m)
+{
+	if (!resuming(pub) || pub->embedded)
+		return false;
+	return !(resuming_from(pub, "marker") && found && !m->position.complete &&
+			 pub->slot_start <= m->position.txn.commit_lsn);
+}
+
 /* ---------------------------------------------------------------------
  * Fencing and claiming
  * ---------------------------------------------------------------------
@@ -437,7 +451,7 @@ mo_start_fenced(MoPublisher *pub, const MoMarker *marker)
 										 marker->incarnation,
 										 LSN_FORMAT_ARGS(marker->position.txn.commit_lsn),
 										 marker->history.current),
-								"If this server is a copy or an old primary, drop its publisher. If this one is to go on, stop the other first, then mesh_outbox.resume_publisher(name, reason => ...).",
+								"If this server is a copy or an old primary, drop its publisher. If this one is to go on, stop the other first, then mesh_outbox.resume_publisher(name, start_from => 'marker', reason => ...).",
 								pub->committed.txn.end_lsn, mo_decode_flushed());
 }
 
@@ -638,6 +652,10 @@ mo_start(MoPublisher *pub)
 	MoMarker	m;
 	bool		found = false;
 
+	/* Restarting the server is no decision. */
+	if (pub->hello.has_attention && !resuming(pub))
+		mo_worker_stop(pub->slot, MO_STATE_NEEDS_ATTENTION,
+					   "a decision is due", HINT_DECIDE);
 	mo_marker_own_history(&pub->history);
 	pub->progress.lsn = pub->hello.progress_lsn;
 	pub->progress.marker_lsn = pub->hello.progress_marker_lsn;
@@ -652,7 +670,7 @@ mo_start(MoPublisher *pub)
 	if (!pub->embedded)
 		found = find_marker(pub, &m);
 	pub->start_lsn = Max(pub->slot_start, pub->progress.lsn);
-	if (resuming(pub) && !pub->embedded)
+	if (wants_chosen_position(pub, found, &m))
 		take_chosen_position(pub, found, &m, pub->slot_start);
 	else if (found)
 	{
