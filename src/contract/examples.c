@@ -346,11 +346,9 @@ put(Output *o, const MoJson *v, Jsonb *document, const MoViolation *fault)
 	values[0] = JsonbPGetDatum(document);
 	if (fault)
 	{
-		nulls[1] = nulls[3] = false;
-		nulls[2] = (fault->keyword == NULL);
+		nulls[1] = nulls[2] = nulls[3] = false;
 		values[1] = CStringGetTextDatum(fault->instance_pointer);
-		if (fault->keyword)
-			values[2] = CStringGetTextDatum(fault->keyword);
+		values[2] = CStringGetTextDatum(fault->keyword ? fault->keyword : "");
 		values[3] = CStringGetTextDatum(fault->message);
 	}
 	tuplestore_putvalues(o->rsinfo->setResult, o->rsinfo->setDesc, values,

@@ -416,6 +416,29 @@ may_begin(MoPublisher *pub, int index)
 	return pub->failures == 0 || GetCurrentTimestamp() >= pub->retry_at;
 }
 
+static void
+tell_refused(MoPublisher *pub, const MoKafkaError *error)
+{
+	mo_publisher_set_state(pub, MO_STATE_WAITING_BROKER, error->message,
+						   "The publisher's principal needs WRITE on its transactional ids and topics, and READ on its group.");
+}
+
+/*
+ * Aborts a batch.  When a right is missing, its records do not say so and the
+ * abort may fail for want of a transaction; the transaction's error does.
+ */
+static void
+abort_batch(MoPublisher *pub, MoBatch *batch)
+{
+	MoKafkaError error;
+
+	if (mo_producer_doomed(pub->producer, batch->lane, &error) &&
+		error.status == MO_KAFKA_REFUSED)
+		tell_refused(pub, &error);
+	mo_producer_start_abort(pub->producer, batch->lane);
+	batch->state = MO_BATCH_ABORTING;
+}
+
 /* The end of a lane's call: true when it was a success. */
 static bool
 call_succeeded(MoPublisher *pub, int index)
@@ -432,9 +455,7 @@ call_succeeded(MoPublisher *pub, int index)
 			recover(pub);
 			return false;
 		case MO_KAFKA_REFUSED:
-			mo_publisher_set_state(pub, MO_STATE_WAITING_BROKER,
-								   result->message,
-								   "The publisher's principal needs WRITE on its transactional ids and topics, and READ on its group.");
+			tell_refused(pub, result);
 			fail_from(pub, index);
 			return false;
 		case MO_KAFKA_ABORT:
@@ -505,8 +526,7 @@ advance_batch(MoPublisher *pub, int index)
 		case MO_BATCH_FAILED:
 			if (busy)
 				return false;
-			mo_producer_start_abort(producer, batch->lane);
-			batch->state = MO_BATCH_ABORTING;
+			abort_batch(pub, batch);
 			return true;
 		case MO_BATCH_ABORTING:
 			if (busy)

@@ -701,6 +701,27 @@ mo_producer_begin(MoProducer *producer, int lane, MoKafkaError *error)
 }
 
 /*
+ * There is no question for it in librdkafka's interface, but beginning a
+ * transaction where one is open is refused with the open one's error if it
+ * has any, and with _STATE if not.
+ */
+bool
+mo_producer_doomed(MoProducer *producer, int lane, MoKafkaError *error)
+{
+	MoLane	   *l = producer->lanes[lane];
+	rd_kafka_error_t *refused = rd_kafka_begin_transaction(l->rk);
+	rd_kafka_resp_err_t code;
+	char		reason[200];
+
+	error->status = mo_lane_judge(l->rk, refused, &code, reason,
+								  sizeof(reason));
+	error->code = code;
+	strlcpy(error->message, reason, sizeof(error->message));
+	rd_kafka_error_destroy(refused);
+	return code != RD_KAFKA_RESP_ERR__STATE;
+}
+
+/*
  * The header list passes to librdkafka when the record is taken, and stays
  * ours when not.
  */

@@ -185,6 +185,14 @@ extern const char *mo_producer_refusal(int error);
 /* Does ensure_topic's error mean that no broker will ever take the name? */
 extern bool mo_producer_topic_impossible(int code);
 
+/*
+ * Is the open transaction lost, and why?  Records do not always say: when
+ * the broker refuses a topic or the id as such, they only report that they
+ * were purged.  The lane must not be busy.
+ */
+extern bool mo_producer_doomed(MoProducer *producer, int lane,
+							   MoKafkaError *error);
+
 /* Records of the lane's transaction not yet reported; how many failed. */
 extern int64 mo_producer_undelivered(MoProducer *producer, int lane);
 extern int64 mo_producer_failed(MoProducer *producer, int lane);

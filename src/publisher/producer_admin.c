@@ -179,6 +179,24 @@ ask_marker(MoLane *lane, rd_kafka_t *reader)
 }
 
 /*
+ * Why the coordinator cannot be asked at all: librdkafka tells that to the
+ * consumer and lets the request time out.
+ */
+static rd_kafka_resp_err_t
+deeper_cause(rd_kafka_t *reader, rd_kafka_resp_err_t code)
+{
+	rd_kafka_message_t *message;
+
+	while ((message = rd_kafka_consumer_poll(reader, 0)) != NULL)
+	{
+		if (code_permanent(message->err))
+			code = message->err;
+		rd_kafka_message_destroy(message);
+	}
+	return code;
+}
+
+/*
  * Reads the marker.  With somebody's transaction open on it, a committed read
  * is not answered until that transaction has ended; fence its owner first.
  */
@@ -206,7 +224,7 @@ mo_admin_call_read_marker(MoLane *lane)
 		return;
 	}
 	while ((code = ask_marker(lane, reader)) != RD_KAFKA_RESP_ERR_NO_ERROR)
-		if (!fail_or_retry(lane, code, NULL))
+		if (!fail_or_retry(lane, deeper_cause(reader, code), NULL))
 			break;
 	if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
 		mo_lane_succeed(lane);

@@ -26,6 +26,8 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
+#include <librdkafka/rdkafka.h>
+
 #include "publisher/producer.h"
 
 PG_MODULE_MAGIC;
@@ -303,6 +305,16 @@ test_deliver(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(s.data));
 }
 
+PG_FUNCTION_INFO_V1(test_doomed);
+Datum
+test_doomed(PG_FUNCTION_ARGS)
+{
+	MoKafkaError error = {MO_KAFKA_OK};
+
+	(void) mo_producer_doomed(producer, PG_GETARG_INT32(0), &error);
+	PG_RETURN_TEXT_P(outcome(&error));
+}
+
 /* Offset of the n-th record produced last. */
 PG_FUNCTION_INFO_V1(test_offset);
 Datum
@@ -349,6 +361,38 @@ test_ensure_topic(PG_FUNCTION_ARGS)
 		PG_RETURN_TEXT_P(outcome(mo_producer_result(producer, MO_LANE_CONTROL)));
 	PG_RETURN_TEXT_P(cstring_to_text(
 		psprintf("%d", mo_producer_topic_partitions(producer, id, sizeof(id)))));
+}
+
+/* The id of the topic that was ensured last. */
+PG_FUNCTION_INFO_V1(test_topic_id);
+Datum
+test_topic_id(PG_FUNCTION_ARGS)
+{
+	char		id[64];
+
+	(void) mo_producer_topic_partitions(producer, id, sizeof(id));
+	PG_RETURN_TEXT_P(cstring_to_text(id));
+}
+
+/* Can the library that we were compiled for tell topics' ids? */
+PG_FUNCTION_INFO_V1(test_knows_topic_ids);
+Datum
+test_knows_topic_ids(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(RD_KAFKA_VERSION >= 0x020300ff);
+}
+
+/* "version: why it is unfit" */
+PG_FUNCTION_INFO_V1(test_library);
+Datum
+test_library(PG_FUNCTION_ARGS)
+{
+	const char *version;
+	const char *unfit;
+
+	(void) mo_producer_library_version(&version, &unfit);
+	PG_RETURN_TEXT_P(cstring_to_text(psprintf("%s: %s", version,
+											  unfit ? unfit : "fit")));
 }
 
 /* end_offset(topic, partition, ms): the offset or the error */

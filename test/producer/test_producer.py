@@ -16,8 +16,11 @@ import time
 import unittest
 
 import psycopg
+from confluent_kafka.admin import (AclBinding, AclOperation, AclPermissionType,
+                                   ResourcePatternType, ResourceType)
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import kafka                                                     # noqa: E402
 from kafka import Cluster, consume, free_ports, until            # noqa: E402
 
 BINDIR = os.environ["MO_BINDIR"]
@@ -34,9 +37,13 @@ FUNCTIONS = {
     "begin": ("int", "text"),
     "produce": ("int, text, int, int, int, int", "text"),
     "deliver": ("int, int", "text"),
+    "doomed": ("int", "text"),
     "offset": ("int", "bigint"),
     "read_marker": ("bool, int", "text"),
     "ensure_topic": ("text, int, text, int", "text"),
+    "topic_id": ("", "text"),
+    "knows_topic_ids": ("", "bool"),
+    "library": ("", "text"),
     "end_offset": ("text, int, int", "text"),
     "trouble": ("int", "text"),
     "counts": ("", "text"),
@@ -105,11 +112,47 @@ class Producer:
         self.session.close()
 
 
+# Beside the listener that everybody may use: one with passwords and one with
+# TLS and passwords.  Who comes through these two has the rights that were
+# given to "clerk", and none if there are none.
+SECURE = """\
+listeners=PLAINTEXT://127.0.0.1:{{port}},CONTROLLER://127.0.0.1:{{controller}},SASL_PLAINTEXT://127.0.0.1:{sasl},SASL_SSL://127.0.0.1:{ssl}
+advertised.listeners=PLAINTEXT://127.0.0.1:{{port}},SASL_PLAINTEXT://127.0.0.1:{sasl},SASL_SSL://127.0.0.1:{ssl}
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL
+sasl.enabled.mechanisms=PLAIN
+listener.name.sasl_plaintext.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_clerk="pass-word" user_boss="pass-word";
+listener.name.sasl_ssl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_clerk="pass-word" user_boss="pass-word";
+ssl.keystore.type=PEM
+ssl.keystore.location={directory}/broker.pem
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS;User:boss
+"""
+
+
+def make_certificate():
+    """One self-signed certificate for the broker, which is its own CA."""
+    key, cert = (os.path.join(directory, n) for n in ("key.pem", "cert.pem"))
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                    "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
+                    "-keyout", key, "-out", cert], check=True,
+                   stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with open(os.path.join(directory, "broker.pem"), "w") as out:
+        for name in (key, cert):
+            with open(name) as f:
+                out.write(f.read())
+
+
 def setUpModule():
-    global directory, server, cluster
+    global directory, server, cluster, sasl, ssl
     directory = tempfile.mkdtemp(prefix="mo-producer-", dir=os.environ.get("MO_TMP"))
     server = Server(directory)
     server.start()
+    make_certificate()
+    sasl, ssl = free_ports(2)
+    kept = [line for line in kafka.PROPERTIES.splitlines()
+            if not line.startswith(("listeners=", "advertised.", "listener.security."))]
+    kafka.PROPERTIES = "\n".join(kept) + "\n" + SECURE.format(
+        sasl=sasl, ssl=ssl, directory=directory)
     cluster = Cluster(os.path.join(directory, "kafka"))
     cluster.create(1)
 
@@ -277,6 +320,21 @@ class Kafka(Base):
         self.assertRegex(p.ensure_topic("c-" + self.name, 3, '{"no.such.setting": 1}', LONG), "^refused")
         self.assertEqual(p.ensure_topic("d-" + self.name, 2, '{"retention.ms": 1000000}', LONG), "2")
 
+    def test_topic_id(self):
+        """A topic that was deleted and made again is another one."""
+        p = self.producer()
+        self.assertRegex(p.library(), r"^2\.[0-9.]+: fit$")
+        ids = []
+        for _ in (1, 2):
+            self.assertEqual(p.ensure_topic(self.name, 1, "{}", LONG), "1")
+            ids.append(p.topic_id())
+            cluster.delete_topic(self.name)
+        if p.knows_topic_ids():
+            self.assertNotEqual(*ids)
+            self.assertRegex(ids[0], "^[-_A-Za-z0-9]{22}$")
+        else:
+            self.assertEqual(ids, ["", ""])
+
     def test_abort_and_again(self):
         p = self.ready(self.producer())
         self.publish(p, 1, 3, 1)
@@ -304,6 +362,7 @@ class Kafka(Base):
             self.assertEqual(q.call(lane, "init"), "ok")
         self.assertEqual(q.read_marker(True, LONG), "10 m10")
         self.assertRegex(p.call(0, "commit"), "^fenced")
+        self.assertRegex(p.doomed(0), "^fenced")
         self.assertRegex(p.begin(0), "^fenced")
         self.assertRegex(p.produce(0, self.name, 3, 1, 100, 8), "^FAILED, fenced")
         self.publish(q, 0, 4, 30)
@@ -529,6 +588,76 @@ class Kafka(Base):
             p.reset()
             p.destroy()
         self.assertEqual(p.counts(), first)
+
+
+class Secure(Base):
+    def password(self, word):
+        path = os.path.join(directory, self.name)
+        with open(path, "w") as f:
+            f.write(word + "\n")
+        os.chmod(path, 0o600)
+        return {"file": path}
+
+    def options(self, user, word, **more):
+        return {"security.protocol": "sasl_plaintext", "sasl.mechanisms": "PLAIN",
+                "sasl.username": user, "sasl.password": self.password(word), **more}
+
+    def test_tls_and_password(self):
+        more = {"security.protocol": "sasl_ssl", "ssl.ca.location": directory + "/cert.pem"}
+        p = self.ready(self.producer(f"127.0.0.1:{ssl}", **self.options("boss", "pass-word", **more)))
+        self.publish(p, 0, 3, 1)
+        self.assertEqual(p.read_marker(True, LONG), "1 m1")
+        cluster.signal(1, signal.SIGSTOP)
+        p.start(0, "init")              # nonsense, but it has to end
+        p.close()
+
+    def test_wrong_password(self):
+        p = self.producer(f"127.0.0.1:{sasl}", **self.options("boss", "wrong-word"))
+        p.start(0, "init")
+        self.assertEqual(p.end(0, 3000), "busy")
+        self.assertRegex(p.trouble(100), "(?i)authentication")
+        p.close()
+        with open(server.log) as f:
+            self.assertNotIn("wrong-word", f.read())
+
+    def test_no_rights(self):
+        p = self.producer(f"127.0.0.1:{sasl}", **self.options("clerk", "pass-word"))
+        self.assertRegex(p.ensure_topic(self.name, 1, "{}", LONG), "^refused: .*auth")
+        self.assertRegex(p.read_marker(True, 20000), "^refused: .*auth")
+        self.assertRegex(p.call(0, "init"), "^refused: .*auth")
+
+    def test_some_rights(self):
+        """Everything but the right to write to the topic, or to the group."""
+        self.ready(self.producer())
+        marker = self.name + "-x"
+        allow(ResourceType.TRANSACTIONAL_ID, "*", AclOperation.ALL)
+        allow(ResourceType.TOPIC, "mo-test.markers", AclOperation.ALL)
+        allow(ResourceType.TOPIC, self.name, AclOperation.DESCRIBE)
+        allow(ResourceType.GROUP, "mo-test-" + marker, AclOperation.ALL)
+        p = self.producer(f"127.0.0.1:{sasl}", marker, **self.options("clerk", "pass-word"))
+        self.assertEqual(p.call(0, "init"), "ok")
+        self.assertEqual(p.ensure_topic(self.name, 3, "{}", LONG), "3")
+        self.assertEqual(p.begin(0), "ok")
+        self.assertEqual(p.produce(0, self.name, 3, 3, 100, 8), "ok")
+        self.assertRegex(p.deliver(0, LONG), "^0/3")
+        self.assertRegex(p.doomed(0), "^refused: .*auth")
+        # The broker knows of no transaction to abort; 2.0 takes that as fatal.
+        self.assertRegex(p.call(0, "abort"), "^(ok$|fatal: .*invalid state)")
+        p.reset()
+        self.assertEqual(p.call(0, "init"), "ok")
+        q = self.producer(f"127.0.0.1:{sasl}", self.name, **self.options("clerk", "pass-word"))
+        self.assertEqual(q.call(0, "init"), "ok")
+        self.assertEqual(q.begin(0), "ok")
+        self.assertRegex(q.marker(0, 1, "m1"), "^refused: .*auth")
+        self.assertEqual(q.call(0, "abort"), "ok")
+
+
+def allow(kind, name, operation):
+    """Gives clerk a right."""
+    binding = AclBinding(kind, name, ResourcePatternType.LITERAL, "User:clerk", "*",
+                         operation, AclPermissionType.ALLOW)
+    admin = cluster.admin()
+    admin.create_acls([binding])[binding].result(30)
 
 
 def cpu(pid):
