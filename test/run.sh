@@ -126,20 +126,24 @@ part_chaos() {
 # A part's own count, and a failure if it has none or its status disagrees.
 run_part() {
 	local part=$1 log=$MO_BUILD/log/part-$1.log status=0 started=$SECONDS line
+	local tee_fd tee_pid
 	echo "== $part"
+	exec {tee_fd}> >(exec tee "$log")
+	tee_pid=$!
 	if declare -F "part_$part" >/dev/null; then
-		"part_$part" > >(tee "$log") 2>&1 || status=$?
+		"part_$part" >&"$tee_fd" 2>&1 || status=$?
 	elif [ -f "test/$part/run.sh" ]; then
 		if [ "$part" != model ]; then
-			tree normal || { failed=$((failed + 1)); return; }
+			tree normal || status=1
 		fi
-		bash "test/$part/run.sh" > >(tee "$log") 2>&1 < /dev/null || status=$?
+		bash "test/$part/run.sh" >&"$tee_fd" 2>&1 < /dev/null || status=$?
 	else
-		echo "there is no part $part"
-		failed=$((failed + 1))
-		return
+		echo "there is no part $part" >&"$tee_fd"
+		status=2
 	fi
-	wait $! 2>/dev/null
+	# The log is complete when its reader has ended.
+	exec {tee_fd}>&-
+	wait "$tee_pid"
 	line=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log" | tail -1)
 	local p=0 f=0
 	[ -z "$line" ] || read -r p _ f _ <<< "$line"
