@@ -142,6 +142,7 @@ declares(const MoNode *node, const MoProperty *name)
 	const MoObjectRules *rules = node ? node->object : NULL;
 	const MoApply *apply = node ? node->apply : NULL;
 
+	CHECK_FOR_INTERRUPTS();
 	check_stack_depth();
 	if (node == NULL)
 		return false;

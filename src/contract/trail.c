@@ -361,6 +361,7 @@ mo_trail_declare(MoWalk *w, const MoNode *node, const MoValue *v)
 
 	if (v->kind < MO_ARRAY)
 		return;
+	CHECK_FOR_INTERRUPTS();
 	check_stack_depth();
 	if (node->apply)
 		declare_in_place(w, node->apply, v);

@@ -38,6 +38,16 @@ mo_pointer_append(StringInfo buf, const char *token, uint32 len)
 	}
 }
 
+/* A StringInfo begins with a kilobyte, too much to keep for each violation. */
+static char *
+finish_text(StringInfo buf)
+{
+	char	   *text = pnstrdup(buf->data, buf->len);
+
+	pfree(buf->data);
+	return text;
+}
+
 static void
 append_node_pointer(StringInfo buf, const MoNode *node)
 {
@@ -61,7 +71,7 @@ mo_node_pointer(const MoNode *node)
 
 	initStringInfo(&buf);
 	append_node_pointer(&buf, node);
-	return buf.data;
+	return finish_text(&buf);
 }
 
 static void
@@ -88,7 +98,7 @@ mo_walk_place(const MoWalk *w)
 
 	initStringInfo(&buf);
 	append_step(&buf, w->step);
-	return buf.data;
+	return finish_text(&buf);
 }
 
 /* The candidate that a misspelt name most likely means, or NULL. */
@@ -172,7 +182,7 @@ add_violation(MoWalk *w, const MoNode *node, const char *keyword,
 	if (keyword)
 		mo_pointer_append(&place, keyword, strlen(keyword));
 	violation->instance_pointer = mo_walk_place(w);
-	violation->schema_pointer = place.data;
+	violation->schema_pointer = finish_text(&place);
 	violation->keyword = keyword;
 	violation->message = message;
 	violation->found = v ? found_text(node, v) : NULL;
@@ -207,7 +217,7 @@ mo_violate(MoWalk *w, const MoNode *node, const char *keyword,
 			break;
 		enlargeStringInfo(&message, needed);
 	}
-	add_violation(w, node, keyword, v, hint, message.data);
+	add_violation(w, node, keyword, v, hint, finish_text(&message));
 	return false;
 }
 
@@ -315,6 +325,12 @@ mo_violate_unknown(MoWalk *w, const MoNode *node, const MoValue *object,
 				names[n++] = pnstrdup(p->name, p->len);
 		}
 		close = mo_closest_name(name, len, names, n);
+		for (int i = 0; i < n; i++)
+		{
+			if (names[i] != close)
+				pfree(unconstify(char *, names[i]));
+		}
+		pfree(names);
 	}
 	w->step = &step;
 	mo_violate(w, node, keyword, v,

@@ -234,6 +234,7 @@ walk_apply(MoWalk *w, const MoNode *node, const MoValue *v, int mode)
 	const MoApply *apply = node->apply;
 	bool		ok = true;
 
+	CHECK_FOR_INTERRUPTS();
 	check_stack_depth();
 	if (++w->hops > MAX_HOPS)
 		ereport(ERROR,
