@@ -22,6 +22,8 @@ SELECT mesh_outbox.create_domain('empty', owner => 'regress_owner', description 
 SELECT mesh_outbox.create_publisher('main', brokers => 'localhost:1', paused => true);
 SELECT mesh_outbox.create_publisher('unused', brokers => 'localhost:1', paused => true);
 SELECT mesh_outbox.create_product('sales.orders', purpose => 'orders');
+SELECT mesh_outbox.create_product('other.mine', purpose => 'theirs');
+SELECT mesh_outbox.create_term('word', '{"type": "string"}', domain => 'sales', description => 'x');
 SELECT mesh_outbox.create_product('sales.empty', purpose => 'nothing yet');
 SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/id',
     schema => '{"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}');
@@ -63,6 +65,12 @@ INSERT INTO attempt (function, statement) VALUES
     ('acknowledge', $$mesh_outbox.acknowledge('other', 'sales.orders', 'OrderPlaced', '1.1.0')$$),
     ('object', $$mesh_outbox.object('other', 'sales.orders', 'OrderPlaced', '1.1.0', reason => 'x')$$),
     ('override_objection', $$mesh_outbox.override_objection('other', 'sales.orders', 'OrderPlaced', '1.1.0', reason => 'x')$$),
+    ('create_term', $$mesh_outbox.create_term('new', '{"type": "string"}', domain => 'sales', description => 'x')$$),
+    ('create_term', $$mesh_outbox.create_term('new', '{"type": "string"}', domain => 'sales', description => 'x', reserved => true)$$),
+    ('alter_term', $$mesh_outbox.alter_term('word', description => 'x')$$),
+    ('reserve_term', $$mesh_outbox.reserve_term('word')$$),
+    ('grant_term_exception', $$mesh_outbox.grant_term_exception('word', 'other.mine', reason => 'x', until => current_date + 1)$$),
+    ('drop_term', $$mesh_outbox.drop_term('word')$$),
     ('withdraw_proposal', $$mesh_outbox.withdraw_proposal('sales.orders', 'OrderPlaced', '1.1.0')$$),
     ('try_activate', $$mesh_outbox.try_activate('sales.orders', 'OrderPlaced', '1.1.0', false)$$),
     ('activate_contract', $$mesh_outbox.activate_contract('sales.orders', 'OrderPlaced', '1.1.0')$$),
@@ -177,7 +185,7 @@ SET search_path = attack, pg_temp, mesh_outbox, pg_catalog;
 SELECT mesh_outbox.create_domain('taken', owner => 'regress_other', description => 'x');
 SELECT mesh_outbox.create_product('sales.taken', purpose => 'x');
 SELECT mesh_outbox.drop_outbox('sales.outbox');
-SELECT mesh_outbox.create_product('other.mine', purpose => 'x');
+SELECT mesh_outbox.create_product('other.more', purpose => 'x');
 RESET search_path;
 SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = 'regress_other';
 DROP TABLE pg_temp.pg_roles;

@@ -206,6 +206,8 @@ DECLARE
     old_owner regrole := (SELECT d.owner FROM mesh_outbox.domain d WHERE d.name = drop_domain.name);
     products text := (SELECT string_agg(p.name, ', ' ORDER BY p.name)
                       FROM mesh_outbox.product p WHERE p.domain = drop_domain.name);
+    terms text := (SELECT string_agg(t.name, ', ' ORDER BY t.name)
+                   FROM mesh_outbox.term t WHERE t.domain = drop_domain.name);
 BEGIN
     PERFORM mesh_outbox.require_admin('drop a domain');
     PERFORM mesh_outbox.require_domain(name, 'drop a domain');
@@ -215,6 +217,13 @@ BEGIN
             MESSAGE = format('cannot drop domain "%s" because it has products', name),
             DETAIL = format('Products: %s.', products),
             HINT = 'Drop them first, with mesh_outbox.drop_product().';
+    END IF;
+    IF terms IS NOT NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'dependent_objects_still_exist',
+            MESSAGE = format('cannot drop domain "%s" because it owns terms', name),
+            DETAIL = format('Terms: %s.', terms),
+            HINT = 'Drop them first, with mesh_outbox.drop_term().';
     END IF;
     DELETE FROM mesh_outbox.domain d WHERE d.name = drop_domain.name;
     PERFORM mesh_outbox.hold_owner(NULL, old_owner);
@@ -577,16 +586,9 @@ BEGIN
     PERFORM mesh_outbox.lock_product(product);
     draft := mesh_outbox.draft_contract(product, event_type, schema, key, version, event_time, description,
                                         compatibility, enforcement, open, topic);
-    draft.contract_id := nextval('mesh_outbox.contract_contract_id_seq');
     draft.override_reason := override_reason;
     draft.notice_until := now() + coalesce(notice, CASE WHEN override_reason IS NOT NULL THEN interval '14 days' END);
-    INSERT INTO mesh_outbox.contract SELECT draft.*;
-    INSERT INTO mesh_outbox.finding
-    SELECT draft.contract_id, f.ordinality, f.severity, f.rule, f.path, f.breaks, f.message, f.counterexample, f.hint
-    FROM mesh_outbox.proposal_findings(draft) WITH ORDINALITY f;
-    SELECT string_agg(concat_ws('', f.rule, ' at ' || nullif(f.path, ''), ', breaks ' || f.breaks, ': ' || f.message,
-                                ', for example ' || f.counterexample::text), E'\n' ORDER BY f.finding_no) INTO faults
-    FROM mesh_outbox.finding f WHERE f.contract_id = draft.contract_id AND f.severity = 'error';
+    faults := mesh_outbox.record_proposal(draft);
     IF faults IS NOT NULL AND override_reason IS NULL THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation',
@@ -600,7 +602,6 @@ BEGIN
             PERFORM mesh_outbox.require_admin('give less than 14 days notice of a breaking change');
         END IF;
     END IF;
-    PERFORM mesh_outbox.notify_consumers(draft);
     RETURN mesh_outbox.version_text(draft);
 END
 $$;

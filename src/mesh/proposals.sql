@@ -104,6 +104,8 @@ BEGIN
       AND contract.compatibility <> 'NONE'
     ORDER BY c.name, b.path;
 
+    RETURN QUERY SELECT * FROM mesh_outbox.term_findings(contract);
+
     IF coalesce(contract.description, '') = '' THEN
         RETURN QUERY SELECT 'warning', 'description', NULL::text, 'people who look for it',
                      'the business meaning is not described', NULL::jsonb, 'description => ''…'' at the proposal';
@@ -137,6 +139,27 @@ $$;
 COMMENT ON FUNCTION mesh_outbox.notify_consumers(mesh_outbox.contract) IS
     'tells every consumer of a major about a proposal';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.notify_consumers(mesh_outbox.contract) FROM PUBLIC;
+
+-- Returns what speaks against it, a line each; NULL when nothing does.
+CREATE FUNCTION mesh_outbox.record_proposal(draft mesh_outbox.contract) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    draft.contract_id := nextval('mesh_outbox.contract_contract_id_seq');
+    INSERT INTO mesh_outbox.contract SELECT draft.*;
+    INSERT INTO mesh_outbox.finding
+    SELECT draft.contract_id, f.ordinality, f.severity, f.rule, f.path, f.breaks, f.message, f.counterexample, f.hint
+    FROM mesh_outbox.proposal_findings(draft) WITH ORDINALITY f;
+    PERFORM mesh_outbox.notify_consumers(draft);
+    RETURN (SELECT string_agg(concat_ws('', f.rule, ' at ' || nullif(f.path, ''), ', breaks ' || f.breaks,
+                                        ': ' || f.message, ', for example ' || f.counterexample::text),
+                              E'\n' ORDER BY f.finding_no)
+            FROM mesh_outbox.finding f WHERE f.contract_id = draft.contract_id AND f.severity = 'error');
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.record_proposal(mesh_outbox.contract) IS
+    'records a proposal with its findings and tells its consumers; returns the findings that speak against it';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.record_proposal(mesh_outbox.contract) FROM PUBLIC;
 
 -- Why a proposal may not come into force yet; NULL when it may.
 CREATE FUNCTION mesh_outbox.activation_obstacle(contract mesh_outbox.contract, producers_ready boolean,
