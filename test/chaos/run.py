@@ -46,7 +46,7 @@ class Chaos:
         self.recovery = []
         self.split_allowed, self.poison = set(), 0
         self.reached = set()
-        self.others = []        # servers that must not publish, still up
+        self.others = []        # clones, standbys and former primaries
 
     # ---- set-up
 
@@ -380,6 +380,7 @@ class Chaos:
         self.server.stop("immediate")
         clone = Server(self.o.bindir, self.o.dir, f"clone{self.orders}")
         self.orders += 1
+        self.others.append(clone)
         self.server.copy(clone)
         self.server.start()
         self.workload.resume()
@@ -404,6 +405,7 @@ class Chaos:
         standby is promoted with a copy of the slot, as a fail-over tool keeps
         it.  Then the old primary comes back."""
         old, new = self.server, Server(self.o.bindir, self.o.dir, f"standby{self.orders}")
+        self.others += [old, new]
         old.run("pg_basebackup", "-h", "127.0.0.1", "-p", str(old.port), "-U", "postgres",
                 "-D", new.data, "-c", "fast", "-X", "stream")
         new.set_port()
