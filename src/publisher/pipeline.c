@@ -303,9 +303,13 @@ aborted(MoPublisher *pub, MoBatch *batch)
 static void
 check_ours(MoPublisher *pub, MoMarker *marker)
 {
+	bool		found;
+
 	if (pub->embedded)
 		return;
-	if (!mo_start_read_marker(pub, true, marker))
+	found = mo_start_read_marker(pub, true, marker);
+	MO_FAULT_POINT("fenced_read_marker");
+	if (!found)
 		mo_start_fenced(pub, NULL);
 	if (strcmp(marker->incarnation, pub->incarnation) != 0)
 		mo_start_fenced(pub, marker);

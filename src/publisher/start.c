@@ -433,7 +433,6 @@ mo_start_fenced(MoPublisher *pub, const MoMarker *marker)
 {
 	int			limit = BACK_OFF_MS << Min(pub->slot->fenced, 6);
 
-	MO_FAULT_POINT("fenced_read_marker");
 	if (marker != NULL &&
 		(strcmp(marker->incarnation, pub->owner) == 0 ||
 		 strcmp(marker->incarnation, pub->incarnation) == 0 ||
@@ -491,6 +490,7 @@ try_claim(MoPublisher *pub, const char *text)
 		MoMarker	marker;
 		bool		found = mo_start_read_marker(pub, true, &marker);
 
+		MO_FAULT_POINT("fenced_read_marker");
 		mo_start_fenced(pub, found ? &marker : NULL);
 	}
 	ereport(ERROR,

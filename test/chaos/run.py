@@ -419,7 +419,15 @@ class Chaos:
                               " WHERE sync_state = 'sync'")[0][0] == 1, 30, "a synchronous standby")
         self.caught_up()
         # The slot's file goes over while both are quiet, older than the marker
-        # will be at the time of the promotion.
+        # will be at the time of the promotion, younger than the backup.
+        label = new.read("backup_label.old")
+        start = re.search(r"START WAL LOCATION: (\S+)", label).group(1)
+
+        def after_backup():
+            old.sql("CHECKPOINT")
+            return old.sql("SELECT bool_and(restart_lsn > %s::pg_lsn) FROM pg_replication_slots"
+                           " WHERE slot_type = 'logical'", start)[0][0]
+        until(after_backup, 60, "the slot to leave the backup behind")
         self.workload.pause()
         self.caught_up()
         new.stop()

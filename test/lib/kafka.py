@@ -171,7 +171,9 @@ class Cluster:
             with open(self._path(node, "pid.")) as f:
                 pid = int(f.read())
             with open(f"/proc/{pid}/cmdline", "rb") as f:
-                if self.dir.encode() not in f.read():
+                command = f.read()
+                # Empty while it is only just becoming java.
+                if command and self.dir.encode() not in command:
                     return None
             with open(f"/proc/{pid}/stat") as f:
                 state = f.read().rsplit(")", 1)[1].split()[0]

@@ -40,8 +40,8 @@ foreach my $kind (qw(publisher scribe))
 	});
 }
 survives('server killed', sub {
-	$node->kill9;
-	start_again($node);
+	kill_server($node);
+	$node->start;
 });
 survives('broker killed', sub {
 	kafka('signal', $kafka, 1, 'KILL');
@@ -49,8 +49,8 @@ survives('broker killed', sub {
 });
 survives('broker and server killed', sub {
 	kafka('signal', $kafka, 1, 'KILL');
-	$node->kill9;
-	start_again($node);
+	kill_server($node);
+	$node->start;
 	kafka('up', $kafka);
 });
 

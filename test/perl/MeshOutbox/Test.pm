@@ -29,7 +29,7 @@ use Test::More;
 use Time::HiRes ();
 
 our @EXPORT = qw(
-  new_node configure start_again without_workers start_kafka kafka simple_outbox extra_outbox create_publisher
+  new_node configure kill_server without_workers start_kafka kafka simple_outbox extra_outbox create_publisher
   emit emit_sql wait_published status wait_state consume consume_uncommitted
   values_of ids_of header fault await_fault worker_pid
   marker_group sql_fails until_true lsn decoded
@@ -86,11 +86,16 @@ sub new_node
 	return $node;
 }
 
-# After kill9: the orphans' shared memory may still be attached for a moment.
-sub start_again
+# kill -9 of the postmaster; returns when the orphans, whose shared memory
+# would keep a new one from starting, are gone.
+sub kill_server
 {
 	my ($node) = @_;
-	ok(until_true('a start', sub { $node->start(fail_ok => 1) }), 'the server starts again');
+	my ($pid) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
+	my @children = split ' ', slurp_file("/proc/$pid/task/$pid/children");
+	$node->kill9;
+	ok(until_true('the orphans', sub { !grep { -d "/proc/$_" } @children }, 15),
+		'nobody outlives the postmaster');
 	return;
 }
 
