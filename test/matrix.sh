@@ -25,8 +25,9 @@ for release in "${releases[@]}"; do
 	echo "== $release"
 	if [ ! -e "$dir/.made" ]; then
 		rm -rf "$dir"
+		# A release younger than this debootstrap is made like any other.
 		debootstrap --variant=minbase --include=ca-certificates "$release" "$dir" \
-			> "$log" 2>&1 || { tail "$log"; failed=$((failed + 1)); continue; }
+			"" /usr/share/debootstrap/scripts/sid > "$log" 2>&1 || { tail "$log"; failed=$((failed + 1)); continue; }
 		touch "$dir/.made"
 	fi
 	# The registries' clients are set up on the host: take that over.

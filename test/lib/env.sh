@@ -53,7 +53,7 @@ mo_paths() {
 # The newest PostgreSQL that has its server headers here, unless told.
 if [ -z "${MO_PG:-}" ]; then
 	MO_PG=$(ls -d /usr/lib/postgresql/*/lib/pgxs/src/makefiles 2>/dev/null |
-		cut -d/ -f5 | sort -n | tail -1)
+		cut -d/ -f5 | sort -n | tail -1) || MO_PG=
 fi
 export LC_ALL=C.UTF-8 PGTZ=UTC PYTHONDONTWRITEBYTECODE=1
 unset PGHOST PGPORT PGUSER PGDATABASE PGPASSWORD PGOPTIONS
