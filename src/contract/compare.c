@@ -190,8 +190,11 @@ decide(MoProver *p, MoComparison *result, MoFormula *f, MoSchema *sub,
 	   MoSchema *super)
 {
 	const MoJson *witness;
+	MoVerdictState state = mo_solve(p, f, &witness);
 
-	switch (mo_solve(p, f, &witness))
+	if (p->stopped && state == MO_EMPTY)
+		state = MO_UNKNOWN;
+	switch (state)
 	{
 		case MO_EMPTY:
 			result->verdict = MO_PROVED;
@@ -340,6 +343,7 @@ mo_compare_satisfy(const MoReading *schemas, int n, bool assert_formats)
 	MoFormula  *f = p->truth;
 	MoComparison *kept;
 	const MoJson *witness;
+	MoVerdictState state;
 
 	for (int i = 0; i < n; i++)
 	{
@@ -347,7 +351,10 @@ mo_compare_satisfy(const MoReading *schemas, int n, bool assert_formats)
 										 NULL);
 		f = mo_formula_and2(p, f, mo_prover_add(p, compiled[i]));
 	}
-	switch (mo_solve(p, f, &witness))
+	state = mo_solve(p, f, &witness);
+	if (p->stopped && state == MO_EMPTY)
+		state = MO_UNKNOWN;
+	switch (state)
 	{
 		case MO_EMPTY:
 			result.verdict = MO_REFUTED;

@@ -363,8 +363,9 @@ mo_formula_view(MoProver *p, MoFormula *f, MoKind kind)
 	f->viewing |= MO_KIND_BIT(kind);
 	view = compute_view(p, f, kind);
 	f->viewing &= ~MO_KIND_BIT(kind);
+	/* a negation made on the way may have left a negated bound */
+	if (view != f)
+		view = mo_formula_view(p, view, kind);
 	f->view[kind] = view;
-	if (!p->stopped)
-		view->view[kind] = view;
 	return view;
 }

@@ -115,6 +115,8 @@ theory(MoProver *p, MoFormulas *literals, MoKind kind, const MoJson **witness)
 	FIRMLY(p, firm,
 		   state = solve_theory(p, literals->items, literals->count, kind,
 								witness));
+	if (state == MO_WITNESS && mo_formula_holds(p, all, *witness) == 0)
+		elog(ERROR, "a witness does not satisfy what it was made for");
 	if (literals->count > 0 && (firm || state == MO_WITNESS))
 	{
 		all->theory_state = state;
@@ -507,6 +509,9 @@ mo_solve(MoProver *p, MoFormula *f, const MoJson **witness)
 		p->assumed = PG_INT32_MAX;
 	p->depth--;
 	f->depth = 0;
+	/* what ended early has not looked everywhere */
+	if (p->stopped && state == MO_EMPTY)
+		state = MO_UNKNOWN;
 	if (state == MO_WITNESS ||
 		(p->assumed == PG_INT32_MAX && !p->stopped))
 	{

@@ -26,337 +26,7 @@
 #include "port/pg_bitutils.h"
 #include "utils/memutils.h"
 
-#include "contract/language.h"
-
-/* What came before the current place. */
-typedef enum Before
-{
-	BEFORE_NOTHING,
-	BEFORE_OTHER,
-	BEFORE_WORD
-} Before;
-
-/* What comes after it. */
-typedef enum After
-{
-	AFTER_OTHER,
-	AFTER_WORD,
-	AFTER_NOTHING
-} After;
-
-typedef struct Atom
-{
-	MoCharSet	chars;
-	uint32		shown;			/* the nicest of them */
-	bool		word;
-	int			rank;			/* order in which atoms are tried */
-	char	   *signature;
-	int			excluded_char;	/* the character an excluded string has, or 0 */
-} Atom;
-
-typedef struct TrieNode
-{
-	uint32		c;
-	int			child;			/* first, or -1 */
-	int			sibling;
-	bool		end;
-} TrieNode;
-
-/* One state of the product; its sets lie in Search.words. */
-typedef struct ProductState
-{
-	uint32		hash;
-	int			parent;
-	int			atom;			/* that led here from the parent */
-	int64		depth;
-	Before		before;
-	int			trie;			/* -1: off the tree */
-	int64		short_by;		/* characters missing to the minimum */
-	int			next;			/* hash chain */
-	int			to_accept;		/* distance to an accepting node, or -1 */
-	bool		accepting;
-} ProductState;
-
-typedef struct Search
-{
-	MoLanguageQuery *query;
-	Atom	   *atoms;
-	int			natoms;
-	char	  **has;			/* per term: [set * natoms + atom] */
-	int		   *offset;			/* per term: first word of its set */
-	int			width;			/* words of all sets of one node */
-	TrieNode   *trie;
-	int			ntrie;
-	ProductState	   *nodes;
-	int			nnodes;
-	int			space;
-	uint64	   *words;
-	int		   *edges;			/* [node * natoms + atom], or -1 */
-	int		   *slots;
-	uint32		nslots;
-	uint64	   *closed[2];		/* closures of the node being expanded */
-	uint64	   *draft;
-	bool		refused;		/* accept refused a string */
-	uint64		seed;
-} Search;
-
-/* ---- atoms ---- */
-
-static int
-rank_of(uint32 c)
-{
-	if (c >= 'a' && c <= 'z')
-		return 0;
-	if (c >= '0' && c <= '9')
-		return 1;
-	if (c >= 'A' && c <= 'Z')
-		return 2;
-	if (c == '-' || c == '_' || c == '.' || c == '@')
-		return 3;
-	if (c > ' ' && c < 127)
-		return 4;
-	if (c == ' ')
-		return 5;
-	return c >= 0xA1 ? 6 : 7;
-}
-
-static void
-choose_shown(Atom *atom)
-{
-	static const char nice[] = "abcdefghijklmnopqrstuvwxyz0123456789"
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZ-_.@!#$%&'*+/=?^`{|}~\"(),:;<>[\\] ";
-
-	atom->shown = atom->chars.ranges[0].low;
-	for (const char *c = nice; *c; c++)
-		if (mo_charset_has(&atom->chars, (unsigned char) *c))
-		{
-			atom->shown = (unsigned char) *c;
-			break;
-		}
-	/* above Latin-1's control characters when there is a choice */
-	if (rank_of(atom->shown) == 7)
-		for (int i = 0; i < atom->chars.count; i++)
-			if (atom->chars.ranges[i].high >= 0xA1)
-			{
-				atom->shown = Max(atom->chars.ranges[i].low, 0xA1);
-				break;
-			}
-	atom->rank = rank_of(atom->shown);
-}
-
-static int
-uint32_cmp(const void *a, const void *b)
-{
-	uint32		x = *(const uint32 *) a;
-	uint32		y = *(const uint32 *) b;
-
-	return x < y ? -1 : x > y;
-}
-
-typedef struct Cuts
-{
-	uint32	   *at;
-	int			count;
-	int			space;
-} Cuts;
-
-static void
-cut(Cuts *cuts, uint32 at)
-{
-	if (cuts->count == cuts->space)
-	{
-		cuts->space = cuts->space ? cuts->space * 2 : 64;
-		cuts->at = cuts->at ?
-			repalloc(cuts->at, sizeof(uint32) * cuts->space) :
-			palloc(sizeof(uint32) * cuts->space);
-	}
-	cuts->at[cuts->count++] = at;
-}
-
-static void
-cut_set(Cuts *cuts, const MoCharSet *set)
-{
-	for (int i = 0; i < set->count; i++)
-	{
-		cut(cuts, set->ranges[i].low);
-		cut(cuts, set->ranges[i].high + 1);
-	}
-}
-
-static void
-gather_cuts(Search *s, Cuts *cuts)
-{
-	MoCharSet	word = {0};
-
-	/* U+0000 and surrogates cannot occur; 1 and 0xE000 begin what can */
-	cut(cuts, 1);
-	cut(cuts, 0xD800);
-	cut(cuts, 0xE000);
-	cut(cuts, MO_LAST_CHAR + 1);
-	mo_charset_class(&word, 'w');
-	cut_set(cuts, &word);
-	for (int i = 0; i < s->query->nterms; i++)
-	{
-		const MoLanguage *l = s->query->terms[i].language;
-
-		for (int j = 0; j < l->nsets; j++)
-			cut_set(cuts, l->sets[j]);
-	}
-	for (int i = 1; i < s->ntrie; i++)
-	{
-		cut(cuts, s->trie[i].c);
-		cut(cuts, s->trie[i].c + 1);
-	}
-	qsort(cuts->at, cuts->count, sizeof(uint32), uint32_cmp);
-}
-
-/* Which sets of which terms hold this character, as a string of bits. */
-static char *
-signature_of(Search *s, uint32 c, bool *word, int *excluded_char)
-{
-	StringInfoData buf;
-	MoCharSet	words = {0};
-
-	initStringInfo(&buf);
-	mo_charset_class(&words, 'w');
-	*word = mo_charset_has(&words, c);
-	*excluded_char = 0;
-	for (int i = 1; i < s->ntrie; i++)
-		if (s->trie[i].c == c)
-			*excluded_char = c;
-	appendStringInfo(&buf, "%d/%d/", *excluded_char, *word);
-	for (int i = 0; i < s->query->nterms; i++)
-	{
-		const MoLanguage *l = s->query->terms[i].language;
-
-		for (int j = 0; j < l->nsets; j++)
-			appendStringInfoChar(&buf, mo_charset_has(l->sets[j], c) ? '1' : '0');
-	}
-	pfree(words.ranges);
-	return buf.data;
-}
-
-static int
-atom_cmp(const void *a, const void *b)
-{
-	const Atom *x = a;
-	const Atom *y = b;
-
-	if (x->rank != y->rank)
-		return x->rank - y->rank;
-	return x->shown < y->shown ? -1 : x->shown > y->shown;
-}
-
-static void
-add_interval(Search *s, uint32 low, uint32 high)
-{
-	bool		word;
-	int			excluded_char;
-	char	   *signature = signature_of(s, low, &word, &excluded_char);
-	Atom	   *atom;
-
-	for (int i = 0; i < s->natoms; i++)
-		if (strcmp(s->atoms[i].signature, signature) == 0)
-		{
-			mo_charset_add(&s->atoms[i].chars, low, high);
-			pfree(signature);
-			return;
-		}
-	atom = &s->atoms[s->natoms++];
-	memset(atom, 0, sizeof(Atom));
-	mo_charset_add(&atom->chars, low, high);
-	atom->word = word;
-	atom->excluded_char = excluded_char;
-	atom->signature = signature;
-}
-
-static void
-make_atoms(Search *s)
-{
-	Cuts		cuts = {0};
-
-	gather_cuts(s, &cuts);
-	s->atoms = palloc(sizeof(Atom) * cuts.count);
-	for (int i = 0; i + 1 < cuts.count; i++)
-	{
-		uint32		low = cuts.at[i];
-		uint32		high = cuts.at[i + 1] - 1;
-
-		if (low <= high && cuts.at[i] != cuts.at[i + 1] && low >= 1 &&
-			high <= MO_LAST_CHAR && !(low >= 0xD800 && high < 0xE000))
-			add_interval(s, low, high);
-	}
-	for (int i = 0; i < s->natoms; i++)
-	{
-		mo_charset_close(&s->atoms[i].chars);
-		choose_shown(&s->atoms[i]);
-	}
-	qsort(s->atoms, s->natoms, sizeof(Atom), atom_cmp);
-	s->has = palloc(sizeof(char *) * (s->query->nterms + 1));
-	for (int i = 0; i < s->query->nterms; i++)
-	{
-		const MoLanguage *l = s->query->terms[i].language;
-
-		s->has[i] = palloc(l->nsets * s->natoms + 1);
-		for (int j = 0; j < l->nsets; j++)
-			for (int k = 0; k < s->natoms; k++)
-				s->has[i][j * s->natoms + k] =
-					mo_charset_has(l->sets[j], s->atoms[k].shown);
-	}
-	pfree(cuts.at);
-}
-
-/* ---- excluded strings ---- */
-
-static int
-trie_step(const Search *s, int node, uint32 c)
-{
-	if (node < 0)
-		return -1;
-	for (int i = s->trie[node].child; i >= 0; i = s->trie[i].sibling)
-		if (s->trie[i].c == c)
-			return i;
-	return -1;
-}
-
-static void
-make_trie(Search *s)
-{
-	int			space = 1;
-
-	for (int i = 0; i < s->query->nexcluded; i++)
-		space += strlen(s->query->excluded[i]);
-	s->trie = palloc(sizeof(TrieNode) * space);
-	s->trie[0].c = 0;
-	s->trie[0].child = -1;
-	s->trie[0].sibling = -1;
-	s->trie[0].end = false;
-	s->ntrie = 1;
-	for (int i = 0; i < s->query->nexcluded; i++)
-	{
-		const unsigned char *at = (const unsigned char *) s->query->excluded[i];
-		int			node = 0;
-
-		while (*at)
-		{
-			uint32		c = utf8_to_unicode(at);
-			int			next = trie_step(s, node, c);
-
-			if (next < 0)
-			{
-				next = s->ntrie++;
-				s->trie[next].c = c;
-				s->trie[next].child = -1;
-				s->trie[next].end = false;
-				s->trie[next].sibling = s->trie[node].child;
-				s->trie[node].child = next;
-			}
-			node = next;
-			at += pg_utf_mblen(at);
-		}
-		s->trie[node].end = true;
-	}
-}
+#include "contract/language_product.h"
 
 /* ---- steps of one term ---- */
 
@@ -367,16 +37,16 @@ has_bit(const uint64 *set, int i)
 }
 
 static bool
-passes(MoStateKind kind, Before before, After after)
+passes(MoStateKind kind, MoBefore before, MoAfter after)
 {
-	bool		boundary = (before == BEFORE_WORD) != (after == AFTER_WORD);
+	bool		boundary = (before == MO_BEFORE_WORD) != (after == MO_AFTER_WORD);
 
 	switch (kind)
 	{
 		case MO_STATE_START:
-			return before == BEFORE_NOTHING;
+			return before == MO_BEFORE_NOTHING;
 		case MO_STATE_END:
-			return after == AFTER_NOTHING;
+			return after == MO_AFTER_NOTHING;
 		case MO_STATE_BOUNDARY:
 			return boundary;
 		case MO_STATE_NO_BOUNDARY:
@@ -388,7 +58,7 @@ passes(MoStateKind kind, Before before, After after)
 
 /* Adds what can be reached from the states of the set without a character. */
 static void
-close_set(const MoLanguage *l, uint64 *set, Before before, After after,
+close_set(const MoLanguage *l, uint64 *set, MoBefore before, MoAfter after,
 		  int *stack)
 {
 	int			n = 0;
@@ -423,8 +93,8 @@ term_width(const MoLanguage *l)
 
 /* All terms' closures at a node, into "to". */
 static void
-close_all(Search *s, const uint64 *from, uint64 *to, Before before,
-		  After after)
+close_all(MoProduct *s, const uint64 *from, uint64 *to, MoBefore before,
+		  MoAfter after)
 {
 	memcpy(to, from, sizeof(uint64) * s->width);
 	for (int i = 0; i < s->query->nterms; i++)
@@ -439,7 +109,7 @@ close_all(Search *s, const uint64 *from, uint64 *to, Before before,
 
 /* Moves all terms over the atom; false when one can never match any more. */
 static bool
-move_all(Search *s, const uint64 *from, int atom, uint64 *to)
+move_all(MoProduct *s, const uint64 *from, int atom, uint64 *to)
 {
 	memset(to, 0, sizeof(uint64) * s->width);
 	for (int i = 0; i < s->query->nterms; i++)
@@ -470,7 +140,7 @@ move_all(Search *s, const uint64 *from, int atom, uint64 *to)
 /* ---- states of the product ---- */
 
 static uint32
-node_hash(const Search *s, const ProductState *n, const uint64 *sets)
+node_hash(const MoProduct *s, const MoProductState *n, const uint64 *sets)
 {
 	uint32		h = hash_bytes((const unsigned char *) sets,
 							   sizeof(uint64) * s->width);
@@ -480,10 +150,10 @@ node_hash(const Search *s, const ProductState *n, const uint64 *sets)
 }
 
 static void
-grow_nodes(Search *s)
+grow_nodes(MoProduct *s)
 {
 	s->space *= 2;
-	s->nodes = repalloc(s->nodes, sizeof(ProductState) * s->space);
+	s->nodes = repalloc(s->nodes, sizeof(MoProductState) * s->space);
 	s->words = repalloc_huge(s->words, sizeof(uint64) * s->width * s->space +
 							 sizeof(uint64));
 	s->edges = repalloc_huge(s->edges, sizeof(int) * s->natoms * s->space +
@@ -502,9 +172,9 @@ grow_nodes(Search *s)
 
 /* The state equal to the draft, which is added when it is new. */
 static int
-intern_node(Search *s, ProductState *draft, const uint64 *sets)
+intern_node(MoProduct *s, MoProductState *draft, const uint64 *sets)
 {
-	ProductState	   *n;
+	MoProductState *n;
 	int		   *slot;
 
 	draft->hash = node_hash(s, draft, sets);
@@ -535,11 +205,11 @@ intern_node(Search *s, ProductState *draft, const uint64 *sets)
 }
 
 static bool
-accepts(Search *s, const ProductState *n, const uint64 *sets)
+accepts(MoProduct *s, const MoProductState *n, const uint64 *sets)
 {
 	if (n->short_by > 0 || (n->trie >= 0 && s->trie[n->trie].end))
 		return false;
-	close_all(s, sets, s->draft, n->before, AFTER_NOTHING);
+	close_all(s, sets, s->draft, n->before, MO_AFTER_NOTHING);
 	for (int i = 0; i < s->query->nterms; i++)
 	{
 		const MoLanguage *l = s->query->terms[i].language;
@@ -566,7 +236,7 @@ append_char(StringInfo word, uint32 c)
 
 /* The string that leads to a node. */
 static void
-spell(Search *s, int node, StringInfo word)
+spell(MoProduct *s, int node, StringInfo word)
 {
 	int			depth = (int) s->nodes[node].depth;
 	uint32	   *chars = palloc(sizeof(uint32) * (depth + 1));
@@ -580,7 +250,7 @@ spell(Search *s, int node, StringInfo word)
 }
 
 static bool
-offer(Search *s, StringInfo word)
+offer(MoProduct *s, StringInfo word)
 {
 	if (s->query->accept(s->query->arg, word->data, word->len))
 		return true;
@@ -590,28 +260,28 @@ offer(Search *s, StringInfo word)
 
 /* Adds the node's successors. */
 static void
-expand(Search *s, int node)
+expand(MoProduct *s, int node)
 {
-	ProductState		from = s->nodes[node];
+	MoProductState from = s->nodes[node];
 
 	if (from.depth >= s->query->max_chars)
 		return;
-	close_all(s, s->words + (Size) node * s->width, s->closed[AFTER_OTHER],
-			  from.before, AFTER_OTHER);
-	close_all(s, s->words + (Size) node * s->width, s->closed[AFTER_WORD],
-			  from.before, AFTER_WORD);
+	close_all(s, s->words + (Size) node * s->width, s->closed[MO_AFTER_OTHER],
+			  from.before, MO_AFTER_OTHER);
+	close_all(s, s->words + (Size) node * s->width, s->closed[MO_AFTER_WORD],
+			  from.before, MO_AFTER_WORD);
 	for (int i = 0; i < s->natoms; i++)
 	{
-		const Atom *atom = &s->atoms[i];
-		ProductState		to = {.parent = node,.atom = i,.depth = from.depth + 1};
+		const MoAtom *atom = &s->atoms[i];
+		MoProductState to = {.parent = node,.atom = i,.depth = from.depth + 1};
 		int			index;
 
-		if (!move_all(s, s->closed[atom->word ? AFTER_WORD : AFTER_OTHER], i,
+		if (!move_all(s, s->closed[atom->word ? MO_AFTER_WORD : MO_AFTER_OTHER], i,
 					  s->draft))
 			continue;
-		to.before = atom->word ? BEFORE_WORD : BEFORE_OTHER;
+		to.before = atom->word ? MO_BEFORE_WORD : MO_BEFORE_OTHER;
 		to.trie = atom->excluded_char == 0 ? -1 :
-			trie_step(s, from.trie, atom->excluded_char);
+			mo_product_trie_step(s, from.trie, atom->excluded_char);
 		to.short_by = from.short_by > 0 ? from.short_by - 1 : 0;
 		index = intern_node(s, &to, s->draft);
 		s->edges[(Size) node * s->natoms + i] = index;
@@ -621,7 +291,7 @@ expand(Search *s, int node)
 /* ---- more strings, by random walks ---- */
 
 static uint32
-random_below(Search *s, uint32 n)
+random_below(MoProduct *s, uint32 n)
 {
 	/* xorshift: the same strings every time */
 	s->seed ^= s->seed << 13;
@@ -632,7 +302,7 @@ random_below(Search *s, uint32 n)
 
 /* How far it is from every node to an accepting one. */
 static void
-measure(Search *s)
+measure(MoProduct *s)
 {
 	bool		changed = true;
 
@@ -660,7 +330,7 @@ measure(Search *s)
 }
 
 static uint32
-random_char(Search *s, const Atom *atom)
+random_char(MoProduct *s, const MoAtom *atom)
 {
 	static const char usual[] =
 	"aB3cD-x9Qe.Zk0_7m@/:1pRt+2 !#$%&";
@@ -676,7 +346,7 @@ random_char(Search *s, const Atom *atom)
 }
 
 static bool
-walk(Search *s, StringInfo word, int longer_by)
+walk(MoProduct *s, StringInfo word, int longer_by)
 {
 	int			node = 0;
 	int64		depth = 0;
@@ -712,7 +382,7 @@ walk(Search *s, StringInfo word, int longer_by)
 }
 
 static MoLanguageResult
-walk_often(Search *s, StringInfo word)
+walk_often(MoProduct *s, StringInfo word)
 {
 	measure(s);
 	if (s->nodes[0].to_accept < 0)
@@ -730,14 +400,14 @@ walk_often(Search *s, StringInfo word)
 /* ---- the search ---- */
 
 static void
-begin(Search *s)
+begin(MoProduct *s)
 {
 	MoLanguageQuery *q = s->query;
-	ProductState		first = {.parent = -1,.before = BEFORE_NOTHING};
+	MoProductState first = {.parent = -1,.before = MO_BEFORE_NOTHING};
 	uint64	   *sets;
 
-	make_trie(s);
-	make_atoms(s);
+	mo_product_make_trie(s);
+	mo_product_make_atoms(s);
 	s->offset = palloc(sizeof(int) * (q->nterms + 1));
 	for (int i = 0; i < q->nterms; i++)
 	{
@@ -745,7 +415,7 @@ begin(Search *s)
 		s->width += term_width(q->terms[i].language);
 	}
 	s->space = s->nslots = 64;
-	s->nodes = palloc(sizeof(ProductState) * s->space);
+	s->nodes = palloc(sizeof(MoProductState) * s->space);
 	s->words = palloc(sizeof(uint64) * (s->width * s->space + 1));
 	s->edges = palloc(sizeof(int) * (s->natoms * s->space + 1));
 	s->slots = palloc(sizeof(int) * s->nslots);
@@ -769,7 +439,7 @@ begin(Search *s)
 MoLanguageResult
 mo_language_search(MoLanguageQuery *query)
 {
-	Search		s = {.query = query};
+	MoProduct	s = {.query = query};
 	StringInfoData word;
 
 	if (query->min_chars > query->max_chars)

@@ -13,12 +13,15 @@ the prover says about a pair is put to the test by others:
 - refuted: jsonschema-rs must take the counterexample as the prover says;
 - is_subschema must agree with itself: A in A, allOf(A, B) in A in anyOf(A, B),
   transitivity, members in another order, definitions moved to $defs;
+- patterns: random expressions, on all short strings over a small alphabet;
+- readers: documents of P(new) must be in R(old) where that is proved;
 - closed contracts: documents of P(old) must be in P(new) where that is proved,
   by the validator's own closed mode, and P(A) in P(A), P(A) in R(A).
 
 Each check is counted; the seed and the number of the round repeat a failure.
 """
 import collections
+import itertools
 import json
 import random
 import subprocess
@@ -70,6 +73,8 @@ TREE = {
         "required": ["value"]}},
     "$ref": "#/$defs/node",
 }
+SHORT_STRINGS = ["".join(s) for n in range(5) for s in itertools.product("ab1_ \u00e9\n", repeat=n)] + [
+    "\u2028", "a\u2028", "\u2028b", "a-b", "-", "\U0001f432", "aaaaa", "a1b_ a", "abababab"]
 REALISTIC = [ORDER, PAYMENT, TREE]
 
 
@@ -329,6 +334,63 @@ class Fuzz:
             self.fail("a counterexample that another validator does not confirm",
                       sub=sub, super=sup, document=document)
 
+    def patterns(self, rng):
+        """Expressions against each other, tried on all short strings."""
+        def expression(depth):
+            if depth == 0 or rng.random() < 0.2:
+                return rng.choice(["a", "b", "1", "_", " ", "\\u00e9", ".", "\\d", "\\w", "\\s", "\\W", "\\b", "\\B",
+                                   "[ab]", "[^a]", "[\\w-]", "[^\\s1]", "^", "$", "\\u2028?", "\\D"])
+            inner = expression(depth - 1)
+            return rng.choice([
+                lambda: inner + expression(depth - 1), lambda: "(" + inner + "|" + expression(depth - 1) + ")",
+                lambda: "(?:" + inner + ")*", lambda: "(?:" + inner + ")?", lambda: "(?:" + inner + "){1,2}",
+                lambda: "(?:" + inner + ")+?", lambda: "^" + inner, lambda: inner + "$", lambda: "^" + inner + "$",
+            ])()
+        found = []
+        while len(found) < 40:
+            p, q = expression(3), expression(3)
+            if rng.random() < 0.5:
+                q = rng.choice([p + "?" if p.endswith(")") else p, "(" + p + "|" + q + ")", p.replace("^", ""), p.replace("a", "\\w")])
+            if all(map(Maker.usable, ({"pattern": p}, {"pattern": q}))):
+                found.append(({"type": "string", "pattern": p}, {"pattern": q}))
+        answers, errors = ask(self.connection, [subset(p, q) for p, q in found])
+        for (p, q), answer in zip(found, answers):
+            if answer is None:
+                # what engines read differently, ours refuses
+                self.counts["patterns refused"] += 1
+            elif answer["verdict"] == "proved":
+                self.counts["patterns proved"] += 1
+                self.judge_proved(p, q, SHORT_STRINGS, "all short strings")
+            elif answer["verdict"] == "refuted":
+                self.counts["patterns refuted"] += 1
+                self.judge_refuted(p, q, answer["counterexample"])
+            else:
+                self.counts["patterns undecided"] += 1
+
+    def readers(self, rng, triples):
+        """P(new) against R(old), where R is easy to say: nothing non-monotone."""
+        def opened(schema):
+            if isinstance(schema, dict):
+                return {k: opened(v) for k, v in schema.items()
+                        if k not in ("additionalProperties", "unevaluatedProperties") or v is not False}
+            return [opened(v) for v in schema] if isinstance(schema, list) else schema
+        pairs = [(a, b) for a, b, _ in triples
+                 if not any('"%s"' % k in json.dumps(a) for k in ("not", "if", "oneOf", "maxContains", "const", "enum"))]
+        answers, _ = ask(self.connection, [
+            "SELECT to_jsonb(c) FROM mesh_outbox.check_compatibility(%s, %s, 'FORWARD') AS c WHERE direction = 'FORWARD' LIMIT 1"
+            % (literal(a), literal(b)) for a, b in pairs])
+        proved = [pair for pair, answer in zip(pairs, answers) if answer and answer["verdict"] == "proved"]
+        self.counts["reader proofs tried"] += len(proved)
+        wrong, _ = ask(self.connection, [
+            "SELECT jsonb_agg(d) FROM (SELECT example FROM mesh_outbox.generate_examples(%s, 100, 1, false, true)"
+            " UNION ALL SELECT jsonb_array_elements(%s)) AS e(d)"
+            " WHERE NOT EXISTS (SELECT FROM mesh_outbox.schema_violations(%s, d, closed => true))"
+            " AND EXISTS (SELECT FROM mesh_outbox.schema_violations(%s, d))"
+            % (literal(b), literal(POOL), literal(b), literal(opened(a))) for a, b in proved])
+        for (a, b), documents in zip(proved, wrong):
+            if documents:
+                self.fail("wrong proof about a reader", old=a, new=b, documents=documents[:3])
+
     def one_round(self, number):
         self.round = number
         rng = random.Random(self.seed * 1000003 + number)
@@ -343,6 +405,8 @@ class Fuzz:
                 triples.append((a, b, c))
         self.literal_pairs(rng, triples)
         self.closed_pairs(rng, triples)
+        self.readers(rng, triples)
+        self.patterns(rng)
 
     def literal_pairs(self, rng, triples):
         pairs = []
@@ -441,7 +505,8 @@ def main():
     for what, count in fuzz.undecided.most_common(12):
         print("%8d undecided: %s" % (count, what))
     print("seed %d, %d rounds" % (seed, number))
-    checked = fuzz.counts["proved"] + fuzz.counts["refuted"] + fuzz.counts["closed proofs tried"]
+    checked = fuzz.counts["proved"] + fuzz.counts["refuted"] + fuzz.counts["closed proofs tried"] + \
+        fuzz.counts["reader proofs tried"] + fuzz.counts["patterns proved"] + fuzz.counts["patterns refuted"]
     print("%d passed, %d failed" % (checked, len(fuzz.failures)))
     return 1 if fuzz.failures or checked == 0 else 0
 
