@@ -23,6 +23,8 @@ $node->safe_psql('postgres', q(
 	SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/id',
 		schema => '{"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}');
 	SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPlaced', '1.0.0');
+	SELECT mesh_outbox.create_term('word', '{"type": "string"}', domain => 'sales', description => 'a word', reserved => false);
+	SELECT mesh_outbox.register_consumer('reader', 'sales.orders', 'OrderPlaced', contact => 'x', needs => '{/id}');
 	SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/id',
 		schema => '{"type": "object", "properties": {"id": {"type": "integer"}, "note": {"type": "string"}}, "required": ["id"]}');
 	SELECT mesh_outbox.create_outbox('sales."The Outbox"', product => 'sales.orders', publisher => 'dumped');
@@ -42,9 +44,13 @@ my $catalog = q(
 	SELECT * FROM mesh_outbox.contracts ORDER BY contract_id;
 	SELECT * FROM mesh_outbox.outboxes ORDER BY outbox_id;
 	SELECT * FROM mesh_outbox.publish_grants ORDER BY 1, 2;
+	SELECT * FROM mesh_outbox.consumers ORDER BY 1, 2, 3;
+	SELECT * FROM mesh_outbox.findings;
+	SELECT * FROM mesh_outbox.notifications ORDER BY 1;
+	SELECT * FROM mesh_outbox.terms ORDER BY 1;
 	SELECT name, options, publisher_id, brokers, created_at FROM mesh_outbox.publishers ORDER BY 1;
 	SELECT c.oid::regclass, c.relowner::regrole, c.relacl FROM pg_class c
-		WHERE c.relnamespace = 'sales'::regnamespace ORDER BY 1::text;
+		WHERE c.relnamespace = 'sales'::regnamespace ORDER BY c.oid::regclass::text;
 	SELECT t.tgrelid::regclass, t.tgname, t.tgenabled, t.tgargs FROM pg_trigger t
 		WHERE NOT t.tgisinternal AND t.tgrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'sales'::regnamespace)
 		ORDER BY t.tgrelid::regclass::text, t.tgname;
