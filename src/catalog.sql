@@ -89,6 +89,7 @@ CREATE TABLE mesh_outbox.contract (
         CHECK (status IN ('draft', 'proposed', 'active', 'deprecated', 'retired')),
     enforcement        text NOT NULL DEFAULT 'enforce'
         CHECK (enforcement IN ('off', 'observe', 'quarantine', 'enforce')),
+    enforcement_reason text,
     description        text,
     compatibility      text NOT NULL DEFAULT 'FULL_TRANSITIVE'
         CHECK (compatibility IN ('NONE', 'BACKWARD', 'FORWARD', 'FULL', 'BACKWARD_TRANSITIVE',

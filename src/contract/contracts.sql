@@ -429,7 +429,7 @@ BEGIN
     SELECT string_agg(n.key, ', ' ORDER BY n.key) INTO changed
     FROM jsonb_each(to_jsonb(NEW)) n JOIN jsonb_each(to_jsonb(OLD)) o USING (key)
     WHERE n.value <> o.value
-      AND n.key NOT IN ('status', 'enforcement', 'activated_at', 'deprecated_at', 'retired_at');
+      AND n.key NOT IN ('status', 'enforcement', 'enforcement_reason', 'activated_at', 'deprecated_at', 'retired_at');
     IF changed IS NOT NULL THEN
         RAISE EXCEPTION USING
             ERRCODE = 'object_not_in_prerequisite_state',
@@ -872,7 +872,8 @@ BEGIN
     PERFORM mesh_outbox.require_text('reason', reason);
     PERFORM mesh_outbox.lock_product(product);
     contract := mesh_outbox.find_contract(product, event_type, version);
-    UPDATE mesh_outbox.contract c SET enforcement = set_enforcement.enforcement
+    UPDATE mesh_outbox.contract c
+    SET enforcement = set_enforcement.enforcement, enforcement_reason = set_enforcement.reason
     WHERE c.contract_id = contract.contract_id;
 END
 $$;
@@ -902,7 +903,7 @@ CREATE VIEW mesh_outbox.contracts AS
                            WHERE h.product = c.product AND h.event_type = c.event_type
                              AND h.major = c.major AND h.status IN ('active', 'deprecated')
                              AND (h.minor, h.patch) > (c.minor, c.patch)) AS in_force,
-           c.enforcement, c.compatibility, c.open, c.description,
+           c.enforcement, c.enforcement_reason, c.compatibility, c.open, c.description,
            c.key_pointer AS key, c.event_time_pointer AS event_time, c.schema, c.resolved_schema,
            c.topic, c.partitions, c.ce_type, c.ce_source, c.ce_dataschema,
            c.created_at, c.activated_at, c.deprecated_at, c.retired_at, c.contract_id

@@ -1,0 +1,154 @@
+/* src/mesh/discovery.sql: finding products, and who would notice a change */
+
+CREATE FUNCTION mesh_outbox.search_catalog(text text, max_rows int DEFAULT 50)
+    RETURNS TABLE (kind text, name text, description text, owner regrole, rank real)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        WITH entry AS (
+            SELECT 'domain' AS kind, d.name, d.description, d.owner, d.name AS words
+            FROM mesh_outbox.domains d
+            UNION ALL
+            SELECT 'product', p.name, p.purpose, p.owner, p.name || ' ' || p.topic FROM mesh_outbox.products p
+            UNION ALL
+            SELECT 'event type', c.product || ' ' || c.event_type || ' ' || c.version, c.description, p.owner,
+                   c.product || ' ' || c.event_type || ' '
+                   || coalesce((SELECT string_agg(d.pointer || ' ' || coalesce(d.subschema ->> 'description', ''), ' ')
+                                FROM mesh_outbox.declared_properties(c.resolved_schema) d), '')
+            FROM mesh_outbox.contracts c JOIN mesh_outbox.products p ON p.name = c.product
+            WHERE c.in_force OR c.status = 'proposed'
+            UNION ALL
+            SELECT 'term', t.name, t.description, d.owner, t.name || ' ' || array_to_string(t.synonyms, ' ')
+            FROM mesh_outbox.terms t JOIN mesh_outbox.domains d ON d.name = t.domain
+        ), ranked AS (
+            -- OrderPlaced, order_placed and order.placed are found by "order"
+            SELECT e.*, ts_rank(
+                       setweight(to_tsvector('simple', regexp_replace(e.words, '([a-z0-9])([A-Z])', '\1 \2', 'g')
+                                                       || ' ' || translate(e.words, '._-/', '    ') || ' ' || e.words), 'A')
+                       || setweight(to_tsvector('english', coalesce(e.description, '')), 'B'), q.query) AS rank
+            FROM entry e,
+                 (SELECT websearch_to_tsquery('simple', text) || websearch_to_tsquery('english', text) AS query) q)
+        SELECT r.kind, r.name, r.description, r.owner, r.rank FROM ranked r
+        WHERE r.rank > 0 ORDER BY r.rank DESC, r.kind, r.name LIMIT max_rows;
+    END;
+COMMENT ON FUNCTION mesh_outbox.search_catalog(text, int) IS
+    'full text search over domains, products, event types with their properties, and terms; best first';
+
+CREATE FUNCTION mesh_outbox.describe_product(product text)
+    RETURNS TABLE (section text, name text, detail text)
+    LANGUAGE mesh_outbox_plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM mesh_outbox.find_product(product);
+    RETURN QUERY
+    SELECT 'product', p.name, p.purpose FROM mesh_outbox.products p WHERE p.name = product
+    UNION ALL
+    SELECT 'owner', p.owner::text, 'domain ' || p.domain FROM mesh_outbox.products p WHERE p.name = product
+    UNION ALL
+    SELECT 'topic', c.topic, format('%s partitions, %s', c.partitions, string_agg(DISTINCT c.ce_type, ', ' ORDER BY c.ce_type))
+    FROM mesh_outbox.contracts c WHERE c.product = describe_product.product AND c.in_force
+    GROUP BY c.topic, c.partitions;
+    RETURN QUERY
+    SELECT 'event type', format('%s %s', c.event_type, c.version),
+           format('%s, %s; key %s%s', c.status, c.enforcement, c.key, '; ' || c.description)
+    FROM mesh_outbox.contracts c
+    WHERE c.product = describe_product.product AND (c.in_force OR c.status = 'proposed')
+    ORDER BY c.event_type, c.contract_id;
+    RETURN QUERY
+    SELECT 'field', format('%s %s %s', c.event_type, c.version, d.pointer),
+           concat_ws('; ', coalesce(d.subschema ->> 'type', d.subschema ->> '$ref'), d.subschema ->> 'format',
+                     d.subschema ->> 'description',
+                     'used by ' || (SELECT string_agg(s.consumer, ', ' ORDER BY s.consumer) FROM mesh_outbox.consumers s
+                                    WHERE s.product = c.product AND s.event_type = c.event_type
+                                      AND s.major = split_part(c.version, '.', 1)::int AND d.pointer = ANY (s.fields)))
+    FROM mesh_outbox.contracts c, LATERAL mesh_outbox.declared_properties(c.resolved_schema) d
+    WHERE c.product = describe_product.product AND c.in_force
+    ORDER BY c.event_type, c.contract_id, d.pointer;
+    RETURN QUERY
+    SELECT 'consumer', s.consumer, concat_ws('; ', coalesce(s.event_type, 'all event types') || ' v' || s.major, s.contact)
+    FROM mesh_outbox.consumers s WHERE s.product = describe_product.product ORDER BY s.consumer, s.event_type;
+    RETURN QUERY
+    SELECT 'outbox', o.outbox::text, coalesce('published by ' || o.publisher, 'not published')
+    FROM mesh_outbox.outboxes o WHERE o.product = describe_product.product ORDER BY 2;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.describe_product(text) IS
+    'a product on one page: owner, topics, event types, fields and who uses them, consumers, outboxes';
+
+CREATE FUNCTION mesh_outbox.who_uses(field text)
+    RETURNS TABLE (product text, event_type text, version text, path text, consumer text, contact text)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT c.product, c.event_type, c.version, d.pointer, s.consumer, s.contact
+        FROM mesh_outbox.contracts c
+        CROSS JOIN LATERAL mesh_outbox.declared_properties(c.resolved_schema) d
+        LEFT JOIN mesh_outbox.consumers s
+            ON s.product = c.product AND s.event_type = c.event_type
+               AND s.major = split_part(c.version, '.', 1)::int AND d.pointer = ANY (s.fields)
+        WHERE c.in_force
+          AND (d.pointer = field
+               OR mesh_outbox.folded_name(regexp_replace(d.pointer, '^.*/', ''))
+                  = mesh_outbox.folded_name(regexp_replace(field, '^.*/', '')))
+        ORDER BY c.product, c.event_type, c.contract_id, d.pointer, s.consumer;
+    END;
+COMMENT ON FUNCTION mesh_outbox.who_uses(text) IS
+    'contracts in force that declare a property, by JSON Pointer or name, and the consumers that name it';
+
+CREATE FUNCTION mesh_outbox.release_notes(product text, event_type text)
+    RETURNS TABLE (version text, activated_at timestamptz, level text, change text)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT c.version, c.activated_at, d.level, d.change
+        FROM mesh_outbox.contracts c
+        CROSS JOIN LATERAL (
+            SELECT e.resolved_schema FROM mesh_outbox.contracts e
+            WHERE e.product = c.product AND e.event_type = c.event_type AND e.activated_at IS NOT NULL
+              AND string_to_array(e.version, '.')::int[] < string_to_array(c.version, '.')::int[]
+            ORDER BY string_to_array(e.version, '.')::int[] DESC LIMIT 1) p
+        CROSS JOIN LATERAL mesh_outbox.contract_changes(p.resolved_schema, c.resolved_schema) d
+        WHERE c.product = release_notes.product AND c.event_type = release_notes.event_type
+          AND c.status <> 'draft'
+        ORDER BY string_to_array(c.version, '.')::int[] DESC, d.path;
+    END;
+COMMENT ON FUNCTION mesh_outbox.release_notes(text, text) IS
+    'what changed from version to version of an event type, in words, newest first';
+
+-- ---------------------------------------------------------------------
+-- What waits, and what is wrong
+-- ---------------------------------------------------------------------
+
+CREATE FUNCTION mesh_outbox.todo()
+    RETURNS TABLE (what text, product text, event_type text, version text, consumer text, since timestamptz, how text)
+    LANGUAGE mesh_outbox_plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    WITH mine AS (
+        SELECT d.name FROM mesh_outbox.domain d JOIN pg_roles r ON r.oid = d.owner
+        WHERE pg_has_role(mesh_outbox.caller()::oid, r.oid, 'USAGE') OR mesh_outbox.is_admin(mesh_outbox.caller()))
+    SELECT 'answer a proposal', n.product, n.event_type, n.version, n.consumer, n.created_at,
+           format('SELECT mesh_outbox.acknowledge(%L, %L, %L, %L), or object(…, reason => ''…'')',
+                  n.consumer, n.product, n.event_type, n.version)
+    FROM mesh_outbox.notifications n
+    WHERE n.status = 'proposed' AND n.acknowledged_at IS NULL AND n.objection IS NULL
+      AND n.consumer IN (SELECT name FROM mine)
+    UNION ALL
+    SELECT 'settle an objection', n.product, n.event_type, n.version, n.consumer, n.objected_at,
+           format('%s: talk to them, or SELECT mesh_outbox.override_objection(%L, %L, %L, %L, reason => ''…'')',
+                  n.objection, n.consumer, n.product, n.event_type, n.version)
+    FROM mesh_outbox.notifications n JOIN mesh_outbox.product p ON p.name = n.product
+    WHERE n.status = 'proposed' AND n.objection IS NOT NULL AND n.overridden_at IS NULL
+      AND p.domain IN (SELECT name FROM mine)
+    UNION ALL
+    SELECT 'activate or withdraw a proposal', c.product, c.event_type, mesh_outbox.version_text(c), NULL, c.created_at,
+           format('CALL mesh_outbox.cut_over(%L, %L, %L)', c.product, c.event_type, mesh_outbox.version_text(c))
+    FROM mesh_outbox.contract c JOIN mesh_outbox.product p ON p.name = c.product
+    WHERE c.status = 'proposed' AND p.domain IN (SELECT name FROM mine)
+    ORDER BY 6, 2, 3, 4, 5;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.todo() IS 'what waits for the current user, oldest first, with the call that settles it';
