@@ -84,6 +84,27 @@ extern PGDLLEXPORT void _PG_output_plugin_init(struct OutputPluginCallbacks *cb)
 #define pg_noreturn pg_attribute_noreturn()
 #endif
 
+/* 17: Abs() is no more. */
+#ifndef Abs
+#define Abs(x) ((x) >= 0 ? (x) : -(x))
+#endif
+
+/* 18: base64 is made of bytes. */
+#if PG_VERSION_NUM < 180000
+#define mo_compat_b64_decode(source, length, target, size) \
+	pg_b64_decode(source, length, target, size)
+#else
+#define mo_compat_b64_decode(source, length, target, size) \
+	pg_b64_decode(source, length, (uint8 *) (target), size)
+#endif
+
+/* 18: a deferrable primary key can be asked for. */
+#if PG_VERSION_NUM < 180000
+#define mo_compat_primary_key_index(relation) RelationGetPrimaryKeyIndex(relation)
+#else
+#define mo_compat_primary_key_index(relation) RelationGetPrimaryKeyIndex(relation, false)
+#endif
+
 /*
  * 16: actions of the JSON parser return a result instead of nothing.
  * 17: a lexer is set up in a struct of the caller's, or allocated for NULL.

@@ -57,8 +57,8 @@ mo_walk_content(MoWalk *w, const MoNode *node, const MoValue *v)
 			return mo_violate(w, node, "contentEncoding", v, NULL,
 							  "is not base64");
 		decoded = palloc(pg_b64_dec_len(v->len) + 1);
-		len = pg_b64_decode(v->data, v->len, decoded,
-							pg_b64_dec_len(v->len));
+		len = mo_compat_b64_decode(v->data, v->len, decoded,
+								   pg_b64_dec_len(v->len));
 		if (len < 0)
 			return mo_violate(w, node, "contentEncoding", v, NULL,
 							  "is not base64");

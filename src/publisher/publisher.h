@@ -16,6 +16,7 @@
 #ifndef MO_PUBLISHER_H
 #define MO_PUBLISHER_H
 
+#include "compat.h"
 #include "publisher/batch.h"
 #include "publisher/channel.h"
 #include "publisher/decode.h"
@@ -151,13 +152,16 @@ extern void mo_publisher_set_state(MoPublisher *pub, MoPublisherState state,
  * A person must decide: records it durably, shows it, ends the process.  The
  * launcher starts no other pair until somebody did.
  */
-extern void mo_publisher_need_attention(MoPublisher *pub, const char *what,
-										const char *detail, const char *hint,
-										XLogRecPtr from, XLogRecPtr to) pg_attribute_noreturn();
+pg_noreturn extern void mo_publisher_need_attention(MoPublisher *pub,
+													const char *what,
+													const char *detail,
+													const char *hint,
+													XLogRecPtr from,
+													XLogRecPtr to);
 
 /* Ends the process; the next pair comes after "delay" ms. */
-extern void mo_publisher_back_off(MoPublisher *pub, int delay,
-								  const char *why) pg_attribute_noreturn();
+pg_noreturn extern void mo_publisher_back_off(MoPublisher *pub, int delay,
+											  const char *why);
 
 /* start.c */
 
@@ -178,7 +182,8 @@ extern bool mo_start_read_marker(MoPublisher *pub, bool committed,
 								 MoMarker *marker);
 
 /* Step 5 when the marker (NULL: none) is not ours. */
-extern void mo_start_fenced(MoPublisher *pub, const MoMarker *marker) pg_attribute_noreturn();
+pg_noreturn extern void mo_start_fenced(MoPublisher *pub,
+										const MoMarker *marker);
 
 /* routes.c */
 extern MoRoute *mo_route_find(MoPublisher *pub, int64 contract_id);

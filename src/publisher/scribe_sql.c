@@ -34,6 +34,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "compat.h"
 #include "mesh_outbox.h"
 #include "publisher/scribe_sql.h"
 
@@ -379,7 +380,7 @@ is_being_committed(int64 contract_id)
 	InitDirtySnapshot(dirty);
 	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT8EQ,
 				Int64GetDatum(contract_id));
-	scan = systable_beginscan(relation, RelationGetPrimaryKeyIndex(relation),
+	scan = systable_beginscan(relation, mo_compat_primary_key_index(relation),
 							  true, &dirty, 1, &key);
 	exists = HeapTupleIsValid(systable_getnext(scan));
 	systable_endscan(scan);

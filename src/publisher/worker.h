@@ -8,6 +8,7 @@
 #ifndef MO_WORKER_H
 #define MO_WORKER_H
 
+#include "compat.h"
 #include "shmem.h"
 
 typedef enum MoSeat
@@ -22,17 +23,18 @@ typedef void (*MoWorkerBody) (int slot_index);
  * The whole life of a worker: takes its seat in the slot, connects to the
  * slot's database with an empty search_path, runs the body and exits.  An
  * error of the body becomes the slot's last error and its state "backing
- * off"; a peer that has gone is no error of its own.  Does not return.
+ * off"; a peer that has gone is no error of its own.
  */
-extern void mo_worker_run(Datum main_arg, MoSeat seat, MoWorkerBody body);
+pg_noreturn extern void mo_worker_run(Datum main_arg, MoSeat seat,
+									  MoWorkerBody body);
 
 /*
  * Ends this worker, and so its pair, in a state that waits for a person:
- * MO_STATE_MISCONFIGURED or MO_STATE_NEEDS_ATTENTION.  Logs it once.  Does
- * not return.
+ * MO_STATE_MISCONFIGURED or MO_STATE_NEEDS_ATTENTION.  Logs it once.
  */
-extern void mo_worker_stop(MoPublisherSlot *slot, MoPublisherState state,
-						   const char *error, const char *hint);
+pg_noreturn extern void mo_worker_stop(MoPublisherSlot *slot,
+									   MoPublisherState state,
+									   const char *error, const char *hint);
 
 /* Reads the configuration again if a reload was asked for. */
 extern void mo_worker_reload(void);
