@@ -36,6 +36,10 @@ class Config:
     old_from_fenced: bool = True         # O is read after fencing (else: before)
     claim_own_branch: bool = True        # a claim carries the claimer's branch, not M's
     heartbeat_both: bool = True          # the idle heartbeat uses both ids
+    first_identity_stale: bool = True    # the first read never concludes "not P's M" either
+    recover_owner: bool = True           # a recovery in place takes M's incarnation for O
+    recover_reread: bool = True          # … and reads M again after fencing
+    claim_keeps_relies: bool = True      # a claim relies on what M relied on, not on more
     offsets_in_order: bool = True        # k+1 sends its marker after k's
     produce_in_order: bool = True        # k+1 is produced after k is delivered everywhere
     random_backoff: bool = True          # back-off is random and grows (duel search only)

@@ -5,7 +5,9 @@ one instance can do next. Where the pair is (`Instance.pc`):
 
     off → (slot → slot_wait →) read → verify → fence0 → fence1 → read_fenced →
     verify_fenced → claim → claim_wait → run
-    fenced → fenced_judge after a _FENCED anywhere; stopped: waits for a person
+    fenced → fenced_judge after a _FENCED anywhere, and if M is still mine:
+    again0 → again1 → again_read → claim → claim_wait → run with the batches kept
+    stopped: waits for a person
 """
 import kafka as broker
 from judge import history_finding, identity_finding, slot_finding
@@ -31,13 +33,18 @@ def stop(inst, why):
                          next=None, old=None, inc=None, read=None)
 
 
-def start_over(inst, old=None, why=''):
-    return inst._replace(pc='read', old=old, why=why, inc=None, read=None, at=None, next=None,
+def start_over(inst):
+    return inst._replace(pc='read', old=None, why='', inc=None, read=None, at=None, next=None,
                          queue=(), asked=(), dead=NOTHING)
 
 
 def fenced(inst):
-    return inst._replace(pc='fenced', queue=(), next=None, at=None, read=None, dead=NOTHING)
+    """A running publisher keeps its batches: perhaps only the coordinator lost it."""
+    return inst._replace(pc='fenced', read=None)
+
+
+def in_place(inst):
+    return inst.at is not None
 
 
 # ---- the scribe: works on for a moment when the publisher is gone ---------------
@@ -55,7 +62,7 @@ def scribe(cfg, me, kafka, inst):
     elif request[1] > progress(wal)[1]:
         wal += (request,)
     after = inst._replace(wal=wal, flushed=len(wal), asked=inst.asked[1:])
-    if inst.pc == 'run' and kind == 'D':
+    if in_place(inst) and kind == 'D':
         after = after._replace(dead=inst.dead | {(request[1], request[2])})
     yield ('dead_letter_durable' if kind in 'Dd' else 'progress_durable', request, kafka, after)
 
@@ -100,14 +107,11 @@ def start_read_marker(cfg, me, kafka, inst, fresh):
 def start_verify(cfg, me, kafka, inst, fresh):
     m = inst.read
     why = history_finding(cfg, me, inst, m)
-    if not why and cfg.changed and inst.why == 'recovering' and m.inc != inst.old:
-        if not (cfg.fenced == 'branch' and m.branch != branch_of(cfg, me)):
-            why = OTHER
     if not why and not cfg.first_read_stale:
         why = slot_finding(inst, m)
     if not why and cfg.verify_first:
-        stale = cfg.first_read_stale and m.lsn <= max(inst.slot, progress(inst.wal)[1])
-        if not stale:
+        known = max(inst.slot, progress(inst.wal)[1] if cfg.first_identity_stale else 0)
+        if not cfg.first_read_stale or m.lsn > known:
             why = identity_finding(cfg, inst, m)
     if why:
         yield ('needs_attention', why, kafka, stop(inst, why))
@@ -162,7 +166,8 @@ def claim_send(cfg, me, kafka, inst, fresh):
         yield ('claim_send', 'FENCED', kafka, fenced(inst))
     elif kafka.ids[0].state == 'E':
         branch = branch_of(cfg, me) if cfg.claim_own_branch else inst.read.branch
-        m = inst.read._replace(branch=branch, inc=inst.inc)
+        relies = inst.read.relies if cfg.claim_keeps_relies else last_dead_letter(inst.wal)
+        m = inst.read._replace(branch=branch, inc=inst.inc, relies=relies)
         kafka = set_id(broker.send_offsets(kafka, 0, m), 0, TxnId(me, 'O', True))
         yield ('claim_send', m, kafka, inst._replace(pc='claim_wait'))
 
@@ -174,6 +179,9 @@ def claim_commit(cfg, me, kafka, inst, fresh):
     if kafka.ids[0].state == 'O':
         return
     m = inst.read
+    if in_place(inst):
+        yield ('claim_commit', 'goes on', kafka, inst._replace(pc='run', read=None, last_id=0))
+        return
     why = '' if cfg.verify_first else identity_finding(cfg, inst, m)
     if why:
         yield ('needs_attention', why, kafka, stop(inst, why))
@@ -208,15 +216,49 @@ def fenced_read_marker(cfg, me, kafka, inst, fresh):
 
 def fenced_judge(cfg, me, kafka, inst, fresh):
     m = inst.read
-    if m.inc == inst.inc:
-        yield ('fenced_recover', m, kafka, start_over(inst, m.inc, 'recovering'))
-    elif (cfg.fenced == 'branch' and m.branch != branch_of(cfg, me)
-          and m.branch in history(cfg, me, inst)):
-        yield ('fenced_backoff', 'M belongs to an ancestor branch', kafka, start_over(inst))
-    elif cfg.fenced in ('seen', 'branch') and m.inc == inst.old:
-        yield ('fenced_backoff', 'M is of the incarnation found at start', kafka, start_over(inst))
+    if m.inc == inst.inc and in_place(inst):
+        yield ('fenced_recover', '', kafka, inst._replace(pc='again0', read=None))
+    elif m.inc == inst.inc:
+        yield ('fenced_backoff', 'the claim is mine, its answer was lost', kafka, start_over(inst))
     else:
-        yield ('needs_attention', m, kafka, stop(inst, OWN if m.inc[0] == me else OTHER))
+        yield judge_other(cfg, me, kafka, inst, m)
+
+
+def judge_other(cfg, me, kafka, inst, m):
+    """M is not of my incarnation: did somebody only pass by, or is the stream another's?"""
+    if (cfg.fenced == 'branch' and m.branch != branch_of(cfg, me)
+            and m.branch in history(cfg, me, inst)):
+        return 'fenced_backoff', 'M belongs to an ancestor branch', kafka, start_over(inst)
+    if cfg.fenced in ('seen', 'branch') and m.inc == inst.old:
+        return 'fenced_backoff', 'M is of the incarnation found before', kafka, start_over(inst)
+    return 'needs_attention', m, kafka, stop(inst, OWN if m.inc[0] == me else OTHER)
+
+
+# ---- recovery in place: the coordinator timed us out ----------------------------
+
+def again_0(cfg, me, kafka, inst, fresh):
+    if kafka.ids[0].state != 'C':
+        yield ('start_fence_0', '', broker.abort(kafka, 0, me), inst._replace(pc='again1'))
+
+
+def again_1(cfg, me, kafka, inst, fresh):
+    if kafka.ids[1].state != 'C':
+        yield ('start_fence_1', '', broker.abort(kafka, 1, me), inst._replace(pc='again_read'))
+
+
+def again_read(cfg, me, kafka, inst, fresh):
+    """Batches that M has reached are committed: their answers were lost."""
+    if marker_pending(kafka):
+        return
+    m = marker_uncommitted(kafka)
+    if m.inc != inst.inc and cfg.recover_reread:
+        yield judge_other(cfg, me, kafka, inst, m)
+        return
+    left = [b for b in inst.queue if b.at[:2] > (m.lsn, m.ordinal)]
+    queue = tuple([b._replace(id=1 - i, stage='n', left=()) for i, b in enumerate(left)])
+    yield ('start_read_marker_fenced', m, kafka, inst._replace(
+        pc='claim', read=m, at=m[:3], queue=queue, inc=(me, fresh),
+        old=m.inc if cfg.recover_owner else inst.old))
 
 
 # ---- running --------------------------------------------------------------------
@@ -487,5 +529,6 @@ PHASES = {
     'read': start_read_marker, 'verify': start_verify, 'fence0': fence_0, 'fence1': fence_1,
     'read_fenced': start_read_marker_fenced, 'verify_fenced': start_verify_fenced,
     'claim': claim_send, 'claim_wait': claim_commit, 'fenced': fenced_read_marker,
-    'fenced_judge': fenced_judge, 'run': running,
+    'fenced_judge': fenced_judge, 'again0': again_0, 'again1': again_1,
+    'again_read': again_read, 'run': running,
 }

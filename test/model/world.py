@@ -9,7 +9,8 @@ from protocol import released_by, steps
 from state import INFINITE, Instance, State, begin, fresh_incarnation, progress
 
 IDLE = ('off', 'slot', 'slot_wait', 'stopped', 'read', 'verify', 'fence0', 'fence1',
-        'read_fenced', 'verify_fenced', 'claim')
+        'read_fenced', 'verify_fenced', 'claim', 'fenced',
+        'fenced_judge', 'again0', 'again1', 'again_read')
 
 
 def successors(cfg, state):
