@@ -153,7 +153,8 @@ begin_batch(MoPublisher *pub, MoBatch *batch)
 
 	mark_last_part(batch);
 	reset_records(batch);
-	batch->lane = 1 - pub->last_lane;
+	/* Repeated while the older one commits, it keeps off that one's id. */
+	batch->lane = 1 - (batch == pub->flight[0] ? pub->last_lane : pub->flight[0]->lane);
 	pub->last_lane = batch->lane;
 	if (mo_producer_begin(pub->producer, batch->lane, &error))
 		batch->state = MO_BATCH_PRODUCING;
@@ -333,7 +334,11 @@ recover(MoPublisher *pub)
 	mo_start_fence(pub);
 	check_ours(pub, &marker);
 	if (!pub->embedded)
+	{
 		pub->committed = marker.position;
+		/* Fenced once more before the new claim, this one is still ours. */
+		strlcpy(pub->owner, marker.incarnation, sizeof(pub->owner));
+	}
 
 	/* A commit whose answer was lost is found in the marker. */
 	for (int i = 0; i < pub->nflight; i++)

@@ -9,10 +9,10 @@
  *	 1. Read the marker M read-uncommitted, which fences nobody.  It may be
  *		older than a commit that was acknowledged, so it may conclude only
  *		that M is not in this server's history or beyond its WAL.
- *	 2. Verify that the transaction at M is M's: against P if P has passed M,
- *		else by decoding up to it.
+ *	 2. Verify that the transaction at M is M's by decoding up to it, unless P
+ *		has passed M.
  *	 3. Fence: init_transactions on both ids.  Read M again, read-committed,
- *		and judge all of it.  A failure here stops without a claim, so that an
+ *		and judge all of it, also against P.  A failure here stops without a claim, so that an
  *		owner that was fenced in passing recovers.
  *	 4. Claim: a marker with a new incarnation.
  *	 5. When fenced later: whose marker is it?
@@ -237,14 +237,18 @@ identity_mismatch(MoPublisher *pub)
 }
 
 /*
- * Step 2 where it needs no decoding: P has passed M, so M must be the one P
- * was written against.
+ * Step 3 where P has passed M: M must be the one P was written against.  Not
+ * for the first read, which may return the marker before that one, even after
+ * its commit was acknowledged.
  */
 static void
 check_against_progress(MoPublisher *pub)
 {
 	const MoTransaction *m = &pub->committed.txn;
 
+	if (m->commit_lsn == InvalidXLogRecPtr || !pub->committed.complete ||
+		pub->progress.lsn < m->end_lsn)
+		return;
 	if (pub->progress.marker_lsn != m->commit_lsn ||
 		pub->progress.marker_xid != m->xid ||
 		pub->progress.marker_time != m->commit_time)
@@ -572,7 +576,10 @@ look_again(MoPublisher *pub)
 	if (resuming(pub))
 		return;
 	if (found)
+	{
 		check_history(pub, &m);
+		check_against_progress(pub);
+	}
 	check_position(pub, pub->slot_start);
 	check_topics(pub);
 	MO_FAULT_POINT("start_verify_fenced");
@@ -677,11 +684,9 @@ mo_start(MoPublisher *pub)
 		check_history(pub, &m);
 		pub->committed = m.position;
 		pub->dead_lsn = m.dead_lsn;
-		if (m.position.txn.commit_lsn == InvalidXLogRecPtr)
-			;
-		else if (pub->progress.lsn >= m.position.txn.end_lsn && m.position.complete)
-			check_against_progress(pub);
-		else if (m.position.txn.end_lsn > pub->slot_start || !m.position.complete)
+		if (m.position.txn.commit_lsn != InvalidXLogRecPtr &&
+			(!m.position.complete ||
+			 m.position.txn.end_lsn > Max(pub->slot_start, pub->progress.lsn)))
 		{
 			open_decoder(pub);
 			verify_by_decoding(pub);
