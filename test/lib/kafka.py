@@ -340,7 +340,8 @@ def main(argv):
     elif command == "delete":
         cluster.delete_topic(rest[0])
     elif command == "drop-group":
-        cluster.admin().delete_consumer_groups([rest[0]])[rest[0]].result(30)
+        cluster._java("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
+                      "--bootstrap-server", cluster.bootstrap, "--delete", "--group", rest[0])
     else:
         sys.exit(__doc__)
 

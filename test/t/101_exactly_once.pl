@@ -62,11 +62,8 @@ foreach my $step (qw(claim_send claim_commit batch_produce batch_send_offsets ba
 		my $log = -s $node->logfile;
 		my $order = fault($node, "$step:crash");
 		if ($step =~ /^claim/) { kill 'TERM', worker_pid($node, 'publisher'); }
-		else { emit($node, 'e' . ++$n => 0); }
-		ok(await_fault($node, $order, $log), "$step is reached");
-		ok(until_true('the end of crash recovery', sub {
-			$node->psql('postgres', 'SELECT 1') == 0 }), 'the server is back');
-		fault($node, '');
+		else { emit_into_crash($node, emit_sql('e' . ++$n, 0)); }
+		await_crash($node, $order, $log);
 	});
 }
 

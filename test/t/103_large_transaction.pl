@@ -34,13 +34,11 @@ is(scalar(grep { defined header($_, 'ce_part') || defined header($_, 'part') } @
 note "one of $rows rows, with a crash in the middle";
 my $log = -s $node->logfile;
 my $order = fault($node, 'batch_commit_acked:crash:4');
-$node->safe_psql('postgres', qq(
+emit_into_crash($node, qq(
 	INSERT INTO sales.outbox (event_type, payload)
 	SELECT 'OrderPlaced', jsonb_build_object('id', 'h' || g % 7, 'n', g, 'pad', repeat('x', 200))
 	FROM generate_series(1, $rows) g));
-ok(await_fault($node, $order, $log), 'crash behind the fourth part');
-ok(until_true('the server', sub { $node->psql('postgres', 'SELECT 1') == 0 }), 'server is back');
-fault($node, '');
+await_crash($node, $order, $log);
 my $peak = 0;
 ok(until_true('publication', sub {
 	my $m = eval { memory() } // 0;

@@ -59,11 +59,9 @@ foreach my $step (qw(batch_abort dead_letter_ask dead_letter_durable))
 {
 	my $log = -s $node->logfile;
 	my $order = fault($node, "$step:crash");
-	$node->safe_psql('postgres', join(';', 'BEGIN', emit_sql("$step-a", 1), big("$step-bad1", 40000),
-		emit_sql("$step-b", 1), big("$step-bad2", 40000), emit_sql("$step-c", 1), 'COMMIT'));
-	ok(await_fault($node, $order, $log), "$step is reached");
-	ok(until_true('the server', sub { $node->psql('postgres', 'SELECT 1') == 0 }), 'server is back');
-	fault($node, '');
+	emit_into_crash($node, emit_sql("$step-a", 1), big("$step-bad1", 40000),
+		emit_sql("$step-b", 1), big("$step-bad2", 40000), emit_sql("$step-c", 1));
+	await_crash($node, $order, $log);
 	ok(wait_published($node), 'the stream goes on');
 	my @seen = grep { /^$step/ } values_of(consume($kafka, 'sales.orders'));
 	is_deeply([ sort @seen ], [ map { "$step-$_" } qw(a b c) ], 'good ones once');

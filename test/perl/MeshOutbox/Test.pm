@@ -30,8 +30,8 @@ use Time::HiRes ();
 
 our @EXPORT = qw(
   new_node configure kill_server without_workers start_kafka kafka simple_outbox extra_outbox create_publisher
-  emit emit_sql wait_published status wait_state consume consume_uncommitted
-  values_of ids_of header fault await_fault worker_pid
+  emit emit_sql emit_into_crash wait_published status wait_state consume consume_uncommitted
+  values_of ids_of header fault await_fault await_crash worker_pid
   marker_group sql_fails until_true lsn decoded
 );
 
@@ -175,6 +175,19 @@ sub await_fault
 	my ($node, $order, $position) = @_;
 	return until_true("fault point $order",
 		sub { slurp_file($node->logfile, $position) =~ /fault point "\w+" reached: \Q$order\E/ });
+}
+
+# An order to crash carried out, and the server in service again.
+sub await_crash
+{
+	my ($node, $order, $position) = @_;
+	ok(await_fault($node, $order, $position), "$order is reached");
+	ok(until_true('the end of crash recovery', sub {
+		slurp_file($node->logfile, $position) =~
+		  /terminated by signal 9.*database system is ready to accept connections/s }),
+		'the server is back');
+	fault($node, '');
+	return;
 }
 
 # Pid of the publisher or scribe of a publisher, 0 while there is none.
@@ -352,6 +365,15 @@ sub emit
 		$sql .= emit_sql($id, $n // 0) . ';';
 	}
 	$node->safe_psql('postgres', $sql . 'COMMIT;');
+	return;
+}
+
+# A transaction that a crash may overtake before its client has the answer.
+sub emit_into_crash
+{
+	my ($node, @statements) = @_;
+	my ($rc, undef, $err) = $node->psql('postgres', join(';', 'BEGIN', @statements, 'COMMIT'));
+	die $err if $rc == 3;    # an error of SQL is none of a crash
 	return;
 }
 
