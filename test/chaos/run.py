@@ -161,9 +161,9 @@ class Chaos:
         # SIGKILL of one process makes the postmaster start all of them again.
         self.server.wait_log("was terminated by signal 9", position)
         self.server.fault("")
-        self.workload.resume()
         self.server.wait_up()
         self.after_stimulus(point)
+        self.workload.resume()
 
     def stimulus(self, point):
         """What makes the step happen, and whether just once at a time."""
@@ -255,8 +255,7 @@ class Chaos:
             " FROM pg_control_system(), pg_database d, mesh_outbox.publishers p"
             " WHERE datname = current_database() AND name = %s", PUBLISHER)[0][0]
 
-    def stranger(self, lane):
-        group = self.identity()
+    def stranger(self, group, lane):
         return Producer({"bootstrap.servers": self.cluster.bootstrap, "log_level": 0,
                          "transactional.id": f"{group}-{lane}"})
 
@@ -267,8 +266,9 @@ class Chaos:
         self.fence_ids()
 
     def fence_ids(self):
+        group = self.identity()
         for lane in (0, 1):
-            self.stranger(lane).init_transactions(20)
+            self.stranger(group, lane).init_transactions(20)
 
     def do_fence(self, what, amount):
         position = self.server.log_position()
@@ -296,7 +296,7 @@ class Chaos:
     def foreign_claim(self):
         group = self.identity()
         position = group_offsets(self.cluster.bootstrap, group)[0]
-        p = self.stranger(0)
+        p = self.stranger(group, 0)
         p.init_transactions(20)
         c = Consumer({"bootstrap.servers": self.cluster.bootstrap, "group.id": group,
                       "log_level": 0})

@@ -11,6 +11,7 @@ As a module: Cluster(dir).  As a command, for shell and Perl:
     kafka.py delete DIR TOPIC
     kafka.py wait DIR                  until all brokers answer
     kafka.py consume BOOTSTRAP TOPIC   read-committed, to the end; one JSON object a line
+    kafka.py summary BOOTSTRAP TOPIC         the same, counted: one JSON object
     kafka.py uncommitted BOOTSTRAP TOPIC     the same, aborted and open transactions too
     kafka.py offsets BOOTSTRAP GROUP         committed offsets, JSON
     kafka.py drop-group DIR GROUP            forget a group's offsets
@@ -304,6 +305,24 @@ def as_json(m):
     })
 
 
+def summary(bootstrap, topics):
+    """Counts where the records themselves would be too many."""
+    ids, parts, last = set(), {}, {}
+    records = fell = last_parts = 0
+    for m in consume(bootstrap, topics, timeout=300):
+        h = dict(m.headers() or [])
+        records += 1
+        ids.add(h.get("ce_id"))
+        part = h.get("mesh_outbox_part", b"").decode()
+        parts[part] = parts.get(part, 0) + 1
+        last_parts += "mesh_outbox_last_part" in h
+        place = (m.topic(), m.partition())
+        fell += last.get(place, b"") >= h["ce_sequence"]
+        last[place] = h["ce_sequence"]
+    return {"records": records, "ids": len(ids), "fell": fell, "parts": parts,
+            "last_parts": last_parts}
+
+
 def group_offsets(bootstrap, group):
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
     r = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result(30)
@@ -319,6 +338,9 @@ def main(argv):
         isolation = "read_committed" if command == "consume" else "read_uncommitted"
         for m in consume(where, rest, isolation):
             print(as_json(m))
+        return
+    if command == "summary":
+        print(json.dumps(summary(where, rest)))
         return
     if command == "offsets":
         print(json.dumps(group_offsets(where, rest[0])))

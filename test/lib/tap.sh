@@ -42,7 +42,7 @@ export tree libdir logs
 user_dir "$tree/tmp_check"
 results=$(ls -- $pattern | while read -r f; do
 	name=$(basename "$f" .pl)
-	rm -rf "tmp_check/$name" tmp_check/t_"$name"_*
+	rm -rf "tmp_check/$name" tmp_check/t_"$name"_* tmp_check/log/"$name"_*
 	mkdir -p "tmp_check/$name/log"
 	echo "$f"
 done | { [ "$(id -u)" != 0 ] || chown -R "$MO_USER:" tmp_check; cat; } |

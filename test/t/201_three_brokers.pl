@@ -22,7 +22,7 @@ sub burst
 
 burst(50);
 ok(wait_published($node), 'published');
-foreach my $broker (1 .. 3)
+foreach my $broker (1, 2)
 {
 	burst(20);
 	kafka('signal', $kafka, $broker, 'KILL');
@@ -32,14 +32,11 @@ foreach my $broker (1 .. 3)
 	burst(20);
 	ok(wait_published($node, undef, 90), "broker $broker is back");
 }
-foreach my $broker (1 .. 3)
-{
-	burst(10);
-	kafka('signal', $kafka, $broker, 'STOP');
-	burst(10);
-	ok(wait_published($node, undef, 90), "broker $broker stopped: goes on with two");
-	kafka('signal', $kafka, $broker, 'CONT');
-}
+burst(10);
+kafka('signal', $kafka, 3, 'STOP');
+burst(10);
+ok(wait_published($node, undef, 90), 'broker 3 stopped: goes on with two');
+kafka('signal', $kafka, 3, 'CONT');
 
 note 'two away: nothing is acknowledged, nothing lost';
 kafka('wait', $kafka);
