@@ -277,6 +277,15 @@ split_parts(MoProver *p, MoFormula *f, MoFormulas *parts, int depth)
 }
 
 static bool
+is_among(const MoFormulas *list, const MoFormula *f)
+{
+	for (int i = 0; i < list->count; i++)
+		if (list->items[i] == f)
+			return true;
+	return false;
+}
+
+static bool
 already_found(List *found, const MoComparison *c)
 {
 	ListCell   *cell;
@@ -308,16 +317,22 @@ mo_compare_parts(const MoReading *sub, const MoReading *super,
 	MoFormula  *f = mo_prover_add(p, a);
 	MoFormula  *g = mo_prover_add(p, b);
 	MoFormulas	parts = {0};
+	MoFormulas	given = {0};
 	List	   *found = NIL;
 
 	decide(p, &whole, mo_formula_and2(p, f, mo_formula_not(p, g)), a, b);
 	if (whole.verdict != MO_PROVED)
+	{
+		split_parts(p, f, &given, 0);
 		split_parts(p, g, &parts, 0);
+	}
 	for (int i = 0; i < parts.count && list_length(found) < MAX_FINDINGS; i++)
 	{
 		MoComparison part = {.kept_closed = whole.kept_closed};
 		MemoryContext old;
 
+		if (is_among(&given, parts.items[i]))
+			continue;
 		decide(p, &part,
 			   mo_formula_and2(p, f, mo_formula_not(p, parts.items[i])), a, b);
 		if (part.verdict == MO_PROVED || already_found(found, &part))

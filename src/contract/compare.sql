@@ -16,6 +16,22 @@ AS 'MODULE_PATHNAME', 'mo_is_subschema';
 COMMENT ON FUNCTION mesh_outbox.is_subschema(jsonb, jsonb, boolean) IS
     'is every document valid under sub valid under super? proved, refuted with a counterexample that the validator confirms, or undecided with the reason; bounded by mesh_outbox.compare_timeout and compare_memory';
 
+CREATE FUNCTION mesh_outbox.satisfies_expectation(
+    contract    jsonb,
+    expectation jsonb,
+    open        boolean DEFAULT false,
+    OUT verdict        text,
+    OUT reason         text,
+    OUT counterexample jsonb,
+    OUT path           text,
+    OUT keyword        text,
+    OUT message        text,
+    OUT undecided_by   text)
+RETURNS record LANGUAGE c STABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'mo_satisfies_expectation';
+COMMENT ON FUNCTION mesh_outbox.satisfies_expectation(jsonb, jsonb, boolean) IS
+    'does every event that producers of the contract may insert satisfy what a consumer relies on? The contract is read closed unless open, the expectation as written';
+
 CREATE FUNCTION mesh_outbox.is_satisfiable(
     schema         jsonb,
     assert_formats boolean DEFAULT true,

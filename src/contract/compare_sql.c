@@ -17,6 +17,7 @@
 PG_FUNCTION_INFO_V1(mo_is_subschema);
 PG_FUNCTION_INFO_V1(mo_is_satisfiable);
 PG_FUNCTION_INFO_V1(mo_schemas_overlap);
+PG_FUNCTION_INFO_V1(mo_satisfies_expectation);
 
 static Datum
 comparison_datum(FunctionCallInfo fcinfo, const MoComparison *c)
@@ -60,6 +61,21 @@ mo_is_subschema(PG_FUNCTION_ARGS)
 	return comparison_datum(fcinfo,
 							mo_compare_subset(&sub, &super,
 											  PG_GETARG_BOOL(2)));
+}
+
+/*
+ * satisfies_expectation(contract jsonb, expectation jsonb, open boolean): what
+ * producers of the contract may send, against what a consumer relies on.
+ */
+Datum
+mo_satisfies_expectation(PG_FUNCTION_ARGS)
+{
+	MoReading	contract = {PG_GETARG_JSONB_P(0),
+	PG_GETARG_BOOL(2) ? MO_AS_WRITTEN : MO_AS_PRODUCER};
+	MoReading	expectation = {PG_GETARG_JSONB_P(1), MO_AS_WRITTEN};
+
+	return comparison_datum(fcinfo,
+							mo_compare_subset(&contract, &expectation, true));
 }
 
 /* is_satisfiable(schema jsonb, assert_formats boolean) */

@@ -346,9 +346,11 @@ put(Output *o, const MoJson *v, Jsonb *document, const MoViolation *fault)
 	values[0] = JsonbPGetDatum(document);
 	if (fault)
 	{
-		nulls[1] = nulls[2] = nulls[3] = false;
+		nulls[1] = nulls[3] = false;
+		nulls[2] = (fault->keyword == NULL);
 		values[1] = CStringGetTextDatum(fault->instance_pointer);
-		values[2] = CStringGetTextDatum(fault->keyword ? fault->keyword : "");
+		if (fault->keyword)
+			values[2] = CStringGetTextDatum(fault->keyword);
 		values[3] = CStringGetTextDatum(fault->message);
 	}
 	tuplestore_putvalues(o->rsinfo->setResult, o->rsinfo->setDesc, values,

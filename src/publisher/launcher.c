@@ -70,7 +70,8 @@ mo_launcher_init(void)
 		.bgw_function_name = "mesh_outbox_launcher_main"
 	};
 
-	if (process_shared_preload_libraries_in_progress)
+	/* pg_upgrade's servers are nobody's to publish from. */
+	if (process_shared_preload_libraries_in_progress && !IsBinaryUpgrade)
 		RegisterBackgroundWorker(&worker);
 }
 
