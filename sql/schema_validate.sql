@@ -56,6 +56,19 @@ SELECT found FROM mesh_outbox.schema_violations('{"maxLength": 3}', to_jsonb(rep
 SELECT found FROM mesh_outbox.schema_violations('{"type": "string"}', '[1,2,3,4,5,6]');
 SELECT found FROM mesh_outbox.schema_violations('{"type": "string"}', '{"a":1,"b":2,"c":3,"d":4,"e":5}');
 
+-- classified values are not shown, whichever schema says that they are
+SELECT instance_pointer, message, found FROM mesh_outbox.schema_violations(
+  '{"$defs": {"mail": {"type": "string", "format": "email", "x-privacy": "personal"}},
+    "properties": {"a": {"minLength": 9, "$ref": "#/$defs/mail"}, "b": {"items": {"type": "integer"}, "x-privacy": "secret"},
+                   "c": {"not": {}, "properties": {"d": {"x-privacy": "personal"}}}, "open": {"maxLength": 1}},
+    "maxProperties": 0, "enum": [1]}', '{"a": "secret", "b": ["s"], "c": {"d": "s"}, "open": "shown"}');
+
+-- annotations per path of the instance
+SELECT * FROM mesh_outbox.schema_annotations(
+  '{"$defs": {"mail": {"x-privacy": "personal"}}, "properties": {"a": {"$ref": "#/$defs/mail"}, "a/b": {"x-privacy": "secret"},
+    "l": {"items": {"properties": {"m": {"$ref": "#/$defs/mail"}, "again": {"$ref": "#"}}}}},
+    "oneOf": [{"properties": {"card": {"x-privacy": {"transform": "mask"}}}}, true], "additionalProperties": {"x-privacy": "other"}}', 'x-privacy');
+
 -- exact numbers
 SELECT mesh_outbox.is_valid('{"type": "integer"}', '1.0') AS one,
        mesh_outbox.is_valid('{"type": "integer"}', '1.5') AS half,

@@ -241,6 +241,8 @@ mo_compile_node(MoCompiler *c, const MoValue *schema, MoNode *parent,
 						 mo_kind_name(schema->kind));
 		return node;
 	}
+	node->classified = mo_value_get(schema, "x-privacy", &reference);
+	c->schema->classified |= node->classified;
 	if (is_lone_reference(resource, schema, &reference) && parent != NULL)
 	{
 		mo_compile_reference(c, node, "$ref", &reference);

@@ -153,6 +153,7 @@ struct MoNode
 	bool		never;			/* the schema "false" */
 	bool		scattered;		/* see below */
 	bool		bare;			/* the schema "true", or says nothing */
+	bool		classified;		/* marked x-privacy: never show its values */
 	MoEnum	   *enumeration;
 	MoEnum	   *constant;
 	MoStringRules *string;
@@ -207,6 +208,7 @@ struct MoSchema
 	MoNode	   *root;
 	MoResource *resources;
 	bool		dynamic;		/* some $dynamicRef needs the dynamic scope */
+	bool		classified;		/* some node is marked x-privacy */
 };
 
 /* violation.c, used by walker and compiler */

@@ -58,6 +58,16 @@ extern bool mo_schema_is_valid(const MoSchema *schema, Jsonb *instance);
 extern List *mo_schema_violations(const MoSchema *schema, Jsonb *instance,
 								  int limit);
 
+/* A keyword's value at a path of the instance; "*" in it stands for any. */
+typedef struct MoAnnotation
+{
+	const char *path;
+	Jsonb	   *value;
+} MoAnnotation;
+
+extern List *mo_schema_annotations(const MoSchema *schema,
+								   const char *keyword);
+
 /*
  * Finds a schema that is not part of the one being compiled, by absolute URI
  * (a registered schema, "term:customer_id"); NULL if there is none.  Set by

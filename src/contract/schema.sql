@@ -94,6 +94,13 @@ CREATE FUNCTION mesh_outbox.check_schema(
 COMMENT ON FUNCTION mesh_outbox.check_schema(json, boolean) IS
     'all faults of a JSON Schema with their places; no row if it can be used. contract => true also lists what a contract refuses because it would be ignored in silence';
 
+CREATE FUNCTION mesh_outbox.schema_annotations(schema jsonb, keyword text, OUT path text, OUT value jsonb)
+    RETURNS SETOF record
+    LANGUAGE c STABLE STRICT COST 1000 ROWS 20
+    AS 'MODULE_PATHNAME', 'mo_sql_schema_annotations';
+COMMENT ON FUNCTION mesh_outbox.schema_annotations(jsonb, text) IS
+    'where a keyword such as x-privacy annotates: JSON Pointers into instances, with * for any element or unnamed property, and the keyword''s value';
+
 -- ---------------------------------------------------------------------
 -- Contracts
 -- ---------------------------------------------------------------------

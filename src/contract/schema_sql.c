@@ -27,6 +27,7 @@ PG_FUNCTION_INFO_V1(mo_sql_is_valid);
 PG_FUNCTION_INFO_V1(mo_sql_schema_violations);
 PG_FUNCTION_INFO_V1(mo_sql_check_schema);
 PG_FUNCTION_INFO_V1(mo_sql_referenced_schemas);
+PG_FUNCTION_INFO_V1(mo_sql_schema_annotations);
 
 #define PROGRAMS_KEPT		8
 
@@ -264,6 +265,32 @@ mo_sql_referenced_schemas(PG_FUNCTION_ARGS)
 			continue;
 		values[0] = CStringGetTextDatum(r->alias);
 		values[1] = JsonbPGetDatum(mo_value_jsonb(&r->document));
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+/* schema_annotations(schema jsonb, keyword text) returns setof (path, value) */
+Datum
+mo_sql_schema_annotations(PG_FUNCTION_ARGS)
+{
+	const MoSchemaOptions options = {0};
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	MoSchema   *program;
+	ListCell   *lc;
+
+	InitMaterializedSRF(fcinfo, 0);
+	program = mo_schema_compile(PG_GETARG_JSONB_P(0), &options,
+								CurrentMemoryContext);
+	foreach(lc, mo_schema_annotations(program,
+									  text_to_cstring(PG_GETARG_TEXT_PP(1))))
+	{
+		const MoAnnotation *annotation = lfirst(lc);
+		Datum		values[2];
+		bool		nulls[2] = {false, false};
+
+		values[0] = CStringGetTextDatum(annotation->path);
+		values[1] = JsonbPGetDatum(annotation->value);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;

@@ -6,13 +6,15 @@
  * Called by the walker when a check fails.  While it only asks for validity
  * every function here returns at once; collecting, each adds one MoViolation
  * in the current memory context.  Found values are cut to what a person
- * reads, and left out where the schema says that they are personal.
+ * reads.  A place is classified if any schema that looks at it says so, which
+ * may come after the violation, so values are redacted when all is listed.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "utils/varlena.h"
 
 #include "contract/walk.h"
@@ -130,16 +132,6 @@ mo_closest_name(const char *name, uint32 len, const char *const *candidates,
 	return best;
 }
 
-/* Does the schema mark its values as personal or secret? */
-static bool
-is_classified(const MoNode *node)
-{
-	MoValue		v;
-
-	return node->schema.kind == MO_OBJECT &&
-		mo_value_get(&node->schema, "x-privacy", &v);
-}
-
 static char *
 shorten(char *text)
 {
@@ -152,12 +144,10 @@ shorten(char *text)
 }
 
 static const char *
-found_text(const MoNode *node, const MoValue *v)
+found_text(const MoValue *v)
 {
 	MoValue		head = *v;
 
-	if (is_classified(node))
-		return psprintf("(%s, redacted)", mo_kind_name(v->kind));
 	if (v->kind == MO_STRING && v->len > FOUND_MAX)
 	{
 		head.len = pg_mbcliplen(v->data, v->len, FOUND_MAX);
@@ -168,6 +158,20 @@ found_text(const MoNode *node, const MoValue *v)
 	if (v->kind == MO_OBJECT && v->len > 4)
 		return psprintf("an object of %u properties", v->len);
 	return shorten(mo_value_text(v));
+}
+
+/*
+ * Ends collecting when enough is listed, unless the rest of the walk may
+ * still find that a listed place is classified.
+ */
+static void
+stop_at_limit(MoWalk *w)
+{
+	if (w->limit == 0 || list_length(w->violations) < w->limit)
+		return;
+	w->violations = list_truncate(w->violations, w->limit);
+	if (!w->program->classified)
+		w->collect = false;
 }
 
 static void
@@ -185,11 +189,10 @@ add_violation(MoWalk *w, const MoNode *node, const char *keyword,
 	violation->schema_pointer = finish_text(&place);
 	violation->keyword = keyword;
 	violation->message = message;
-	violation->found = v ? found_text(node, v) : NULL;
+	violation->found = v ? found_text(v) : NULL;
 	violation->hint = hint;
 	w->violations = lappend(w->violations, violation);
-	if (w->limit > 0 && list_length(w->violations) >= w->limit)
-		w->collect = false;
+	stop_at_limit(w);
 }
 
 /*
@@ -427,12 +430,53 @@ mo_violate_branches(MoWalk *w, const MoNode *node, const char *keyword,
 			   count, keyword, sorted[0].index);
 	for (int i = 0; i < Min(count, BRANCHES_SHOWN) && w->collect; i++)
 		w->violations = list_concat(w->violations, sorted[i].violations);
-	if (w->limit > 0 && list_length(w->violations) >= w->limit)
-	{
-		w->violations = list_truncate(w->violations, w->limit);
-		w->collect = false;
-	}
+	stop_at_limit(w);
 	if (MO_NOTES(mode))
 		mo_trail_declare(w, branches[sorted[0].index], v);
 	return false;
+}
+
+/* Notes that the current place is classified. */
+void
+mo_violation_classify(MoWalk *w)
+{
+	w->classified = lappend(w->classified,
+							unconstify(char *, mo_walk_place(w)));
+}
+
+/* Is "place" the same as "outer", or inside of it? */
+static bool
+is_within(const char *place, const char *outer)
+{
+	size_t		len = strlen(outer);
+
+	return strncmp(place, outer, len) == 0 &&
+		(place[len] == '\0' || place[len] == '/');
+}
+
+/* A value is not shown if it is, holds, or is part of a classified one. */
+void
+mo_violation_redact(MoWalk *w)
+{
+	ListCell   *lc;
+	ListCell   *place;
+
+	if (w->classified == NIL)
+		return;
+	foreach(lc, w->violations)
+	{
+		MoViolation *v = lfirst(lc);
+
+		CHECK_FOR_INTERRUPTS();
+		foreach(place, w->classified)
+		{
+			if (v->found && (is_within(v->instance_pointer, lfirst(place)) ||
+							 is_within(lfirst(place), v->instance_pointer)))
+			{
+				v->found = "(redacted)";
+				if (v->keyword && strcmp(v->keyword, "enum") == 0)
+					v->hint = NULL;
+			}
+		}
+	}
 }

@@ -351,6 +351,8 @@ mo_walk(MoWalk *w, const MoNode *node, const MoValue *v, int mode)
 {
 	bool		ok = true;
 
+	if (unlikely(w->listing && node->classified))
+		mo_violation_classify(w);
 	if (node->bare)
 		return true;
 	if (node->never)
@@ -398,6 +400,8 @@ mo_walk_begin(MoWalk *w, const MoSchema *schema)
 	w->collect = false;
 	w->limit = 0;
 	w->violations = NIL;
+	w->listing = false;
+	w->classified = NIL;
 	w->hops = 0;
 	w->trail = w->trail_inline;
 	w->ntrail = 0;
@@ -438,9 +442,11 @@ mo_schema_violations(const MoSchema *schema, Jsonb *instance, int limit)
 	mo_walk_begin(&w, schema);
 	w.scope = &scope;
 	w.collect = true;
+	w.listing = true;
 	w.limit = limit;
 	mo_value_root(instance, &root);
 	mo_walk(&w, schema->root, &root, schema->options.closed ? MO_CLOSED : 0);
 	mo_walk_end(&w);
+	mo_violation_redact(&w);
 	return w.violations;
 }

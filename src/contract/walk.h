@@ -75,6 +75,8 @@ typedef struct MoWalk
 	bool		collect;		/* go on after a violation, and list it */
 	int			limit;			/* of the list; 0 is none */
 	List	   *violations;
+	bool		listing;		/* violations are wanted, also while probing */
+	List	   *classified;		/* places (char *) that no message may show */
 	int			hops;			/* applications in place, see walk.c */
 	MoMark	   *trail;
 	int			ntrail;
@@ -124,5 +126,7 @@ extern bool mo_violate_branches(MoWalk *w, const MoNode *node,
 								const char *keyword, MoNode **branches,
 								int count, const MoValue *v, int mode);
 extern const char *mo_walk_place(const MoWalk *w);
+extern void mo_violation_classify(MoWalk *w);
+extern void mo_violation_redact(MoWalk *w);
 
 #endif							/* MO_WALK_H */
