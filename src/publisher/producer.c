@@ -48,8 +48,8 @@
 /* What lasts no longer than this is no trouble, in µs. */
 #define TROUBLE_AGE			USECS_PER_SEC
 
-/* An attempt of a call that returns so late will not by itself, in µs. */
-#define STUCK_AGE			(2 * USECS_PER_SEC)
+/* An attempt that has outlasted its time-out so far will not end by itself. */
+#define STUCK_AGE			((MO_MARKER_TIMEOUT + 1000) * INT64CONST(1000))
 
 /* No more than so many log lines of librdkafka in so many µs. */
 #define LOG_LINES			10

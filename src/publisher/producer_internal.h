@@ -32,9 +32,12 @@
 
 /*
  * How long one librdkafka call may block a lane, in ms, so that the lane can
- * end soon.  All but send_offsets keep to it (producer_socket.c).
+ * end soon.  send_offsets does not keep to it (producer_socket.c), and has
+ * more: when its time is up, librdkafka takes a group coordinator that is
+ * just moving for an error that costs the transaction.
  */
 #define MO_CALL_TIMEOUT		300
+#define MO_MARKER_TIMEOUT	2000
 
 /* A pause before an attempt that failed at once is repeated, in ms. */
 #define MO_RETRY_PAUSE		100

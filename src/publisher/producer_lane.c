@@ -533,7 +533,7 @@ try_send_marker(MoLane *lane)
 	group = rd_kafka_consumer_group_metadata_new(lane->group);
 
 	error = rd_kafka_send_offsets_to_transaction(lane->rk, offsets, group,
-												 MO_CALL_TIMEOUT);
+												 MO_MARKER_TIMEOUT);
 
 	rd_kafka_consumer_group_metadata_destroy(group);
 	rd_kafka_topic_partition_list_destroy(offsets);

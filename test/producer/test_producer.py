@@ -331,7 +331,7 @@ class Kafka(Base):
             cluster.delete_topic(self.name)
         if p.knows_topic_ids():
             self.assertNotEqual(*ids)
-            self.assertRegex(ids[0], "^[-_A-Za-z0-9]{22}$")
+            self.assertRegex(ids[0], "^[-_+/A-Za-z0-9]{22}$")
         else:
             self.assertEqual(ids, ["", ""])
 
