@@ -4,6 +4,7 @@
 SET client_min_messages = warning;
 DROP EXTENSION IF EXISTS mesh_outbox CASCADE;
 CREATE EXTENSION mesh_outbox;
+SELECT count(mesh_outbox.set_policy(name, 'suspended')) AS policies FROM mesh_outbox.policies;
 RESET client_min_messages;
 CREATE ROLE regress_sales;
 CREATE ROLE regress_shipping;

@@ -106,6 +106,10 @@ CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.term
     FOR EACH ROW EXECUTE FUNCTION mesh_outbox.record_change('name');
 CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.term_exception
     FOR EACH ROW EXECUTE FUNCTION mesh_outbox.record_change('term', 'product');
+CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.policy
+    FOR EACH ROW EXECUTE FUNCTION mesh_outbox.record_change('name');
+CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.policy_state
+    FOR EACH ROW EXECUTE FUNCTION mesh_outbox.record_change('policy');
 
 CREATE FUNCTION mesh_outbox.verify_audit() RETURNS TABLE (audit_no bigint, problem text)
     LANGUAGE mesh_outbox_plpgsql STABLE

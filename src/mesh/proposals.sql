@@ -105,6 +105,7 @@ BEGIN
     ORDER BY c.name, b.path;
 
     RETURN QUERY SELECT * FROM mesh_outbox.term_findings(contract);
+    RETURN QUERY SELECT * FROM mesh_outbox.policy_findings(contract);
 
     IF coalesce(contract.description, '') = '' THEN
         RETURN QUERY SELECT 'warning', 'description', NULL::text, 'people who look for it',

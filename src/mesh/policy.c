@@ -1,0 +1,119 @@
+/*-------------------------------------------------------------------------
+ *
+ * policy.c
+ *	  Runs a policy: a function that somebody else wrote, over a proposed
+ *	  contract.
+ *
+ * Called by policy_findings() in policies.sql, which runs with the
+ * extension's rights.  The policy runs with its owner's instead, cannot write
+ * (the transaction is read-only meanwhile), cannot change settings or roles
+ * (SECURITY_RESTRICTED_OPERATION), and is cancelled after a time limit.
+ * What it raises is the caller's to catch: the (sub)transaction's abort puts
+ * user, settings and read-only state back.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/timeout.h"
+
+#define POLICY_TIME_LIMIT_MS 2000
+
+PG_FUNCTION_INFO_V1(mesh_outbox_run_policy);
+
+/* Same as a cancel request; the error says so. */
+static void
+time_is_up(void)
+{
+	InterruptPending = true;
+	QueryCancelPending = true;
+	SetLatch(MyLatch);
+}
+
+static TimeoutId
+time_limit(void)
+{
+	static TimeoutId id = MAX_TIMEOUTS;
+
+	if (id == MAX_TIMEOUTS)
+		id = RegisterTimeout(USER_TIMEOUT, time_is_up);
+	return id;
+}
+
+static Datum
+run_query(const char *query, Datum contract, bool *isnull)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	Oid			types[1] = {JSONBOID};
+	Datum		result;
+	int			code;
+
+	SPI_connect();
+	code = SPI_execute_with_args(query, 1, types, &contract, NULL, true, 1);
+	if (code != SPI_OK_SELECT || SPI_processed != 1)
+		elog(ERROR, "policy returned no result: %s",
+			 SPI_result_code_string(code));
+	result = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
+						   isnull);
+	if (!*isnull)
+	{
+		MemoryContext spi = MemoryContextSwitchTo(caller);
+
+		result = PointerGetDatum(PG_DETOAST_DATUM_COPY(result));
+		MemoryContextSwitchTo(spi);
+	}
+	SPI_finish();
+	return result;
+}
+
+/*
+ * run_policy(owner oid, query text, contract jsonb) → jsonb
+ *
+ * "query" calls the policy with $1 and returns its violations as one value.
+ */
+Datum
+mesh_outbox_run_policy(PG_FUNCTION_ARGS)
+{
+	Oid			owner = PG_GETARG_OID(0);
+	char	   *query = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	Datum		contract = PG_GETARG_DATUM(2);
+	TimeoutId	limit = time_limit();
+	bool		was_read_only = XactReadOnly;
+	int			settings = NewGUCNestLevel();
+	Oid			user;
+	int			sec_context;
+	bool		isnull;
+	Datum volatile result = (Datum) 0;
+
+	GetUserIdAndSecContext(&user, &sec_context);
+	SetUserIdAndSecContext(owner, sec_context | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION);
+	XactReadOnly = true;
+	enable_timeout_after(limit, POLICY_TIME_LIMIT_MS);
+	PG_TRY();
+	{
+		result = run_query(query, contract, &isnull);
+	}
+	PG_FINALLY();
+	{
+		/* An alarm that came too late must not cancel what follows. */
+		disable_timeout(limit, true);
+		if (get_timeout_indicator(limit, true))
+			QueryCancelPending = false;
+		XactReadOnly = was_read_only;
+	}
+	PG_END_TRY();
+	AtEOXact_GUC(false, settings);
+	SetUserIdAndSecContext(user, sec_context);
+	if (isnull)
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(result);
+}
