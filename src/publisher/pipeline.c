@@ -189,8 +189,16 @@ produce_events(MoPublisher *pub, MoBatch *batch)
 		if (result == MO_PRODUCE_FULL)
 			return;
 		if (result == MO_PRODUCE_REFUSED)
+		{
 			kill_event(pub, batch, event, mo_producer_refusal(error.code),
 					   error.message);
+			/* Another record has to say that its transaction ends here. */
+			if (event->last_part)
+			{
+				batch->state = MO_BATCH_FAILED;
+				return;
+			}
+		}
 		else if (result == MO_PRODUCE_FAILED)
 		{
 			batch->state = MO_BATCH_FAILED;

@@ -444,37 +444,61 @@ mo_admin_call_ensure_topic(MoLane *lane)
  * ----------------------------------------------------------------
  */
 
+/* Asks once for the end of the log, whatever transactions are open in it. */
+static rd_kafka_resp_err_t
+ask_end_offset(MoLane *lane, rd_kafka_t *reader)
+{
+	int64_t		low;
+	int64_t		high;
+	rd_kafka_resp_err_t code;
+
+	code = rd_kafka_query_watermark_offsets(reader, lane->topic,
+											lane->partition, &low, &high,
+											MO_CALL_TIMEOUT);
+	if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+		lane->end_offset = high;
+	return code;
+}
+
+static bool
+code_no_partition(rd_kafka_resp_err_t code)
+{
+	return code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
+		code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION ||
+		code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+}
+
 /*
- * A producer's handle asks with the default isolation level, which is
- * read-committed: the answer is the last stable offset.
+ * The end of the log, not the last stable offset: that one waits for the
+ * open transactions of others, and would look like a topic that lost events.
  */
 void
 mo_admin_call_end_offset(MoLane *lane)
 {
-	lane->end_offset = -1;
-	for (;;)
-	{
-		int64_t		low;
-		int64_t		high;
-		rd_kafka_resp_err_t code;
+	rd_kafka_t *reader;
+	char		reason[200];
+	rd_kafka_resp_err_t code;
 
-		code = rd_kafka_query_watermark_offsets(lane->rk, lane->topic,
-												lane->partition, &low, &high,
-												MO_CALL_TIMEOUT);
-		if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-		{
-			lane->end_offset = high;
-			mo_lane_succeed(lane);
-			return;
-		}
-		if (code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
-			code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION ||
-			code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+	lane->end_offset = -1;
+	lane->marker_committed = false;
+	reader = open_reader(lane, reason, sizeof(reason));
+	if (reader == NULL)
+	{
+		mo_lane_fail(lane, MO_KAFKA_REFUSED, RD_KAFKA_RESP_ERR__INVALID_ARG,
+					 reason);
+		return;
+	}
+	while ((code = ask_end_offset(lane, reader)) != RD_KAFKA_RESP_ERR_NO_ERROR)
+	{
+		if (code_no_partition(code))
 		{
 			mo_lane_fail(lane, MO_KAFKA_REFUSED, code, rd_kafka_err2str(code));
-			return;
+			break;
 		}
 		if (!fail_or_retry(lane, code, NULL))
-			return;
+			break;
 	}
+	if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+		mo_lane_succeed(lane);
+	rd_kafka_destroy_flags(reader, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 }

@@ -356,7 +356,8 @@ mo_progress_tick(MoPublisher *pub)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
-	if (pub->ledger.offsets != NULL &&
+	/* A row never ends inside a transaction: one may go on behind it. */
+	if (pub->ledger.offsets != NULL && pub->committed.complete &&
 		TimestampDifferenceExceeds(pub->ledger.sent_at, now, LEDGER_MS))
 		ledger_send(pub);
 	follow_progress(pub);

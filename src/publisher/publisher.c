@@ -267,6 +267,9 @@ mo_publisher_wait(MoPublisher *pub, long timeout)
 						  PG_WAIT_EXTENSION) & WL_LATCH_SET)
 		ResetLatch(MyLatch);
 	(void) serve(pub);
+	/* Waiting inside a decoding callback may be long. */
+	if (pub->running && pub->decoder != NULL)
+		mo_progress_tick(pub);
 }
 
 void
