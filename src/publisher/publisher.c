@@ -59,7 +59,8 @@ mo_publisher_set_state(MoPublisher *pub, MoPublisherState state,
 	if (slot->state == state &&
 		strcmp(slot->error, error ? error : slot->error) == 0)
 		return;
-	if (error != NULL && state != MO_STATE_STARTING)
+	/* The words of a trouble may change every moment; the log has the first. */
+	if (error != NULL && slot->state != state && state != MO_STATE_STARTING)
 		ereport(LOG,
 				(errmsg("publisher \"%s\" is %s: %s", pub->hello.name,
 						mo_shmem_state_name(state), error),
