@@ -96,9 +96,9 @@ kill_event(MoPublisher *pub, MoBatch *batch, MoEvent *event,
 static bool
 dead_letters_durable(MoPublisher *pub, const MoBatch *batch)
 {
+	/* The marker names dead_lsn whether the newest letter is this batch's or not. */
 	return pub->dead_done >= batch->dead_sequence &&
-		(batch->dead_sequence == 0 ||
-		 pub->dead_lsn <= mo_decode_standby_flushed());
+		pub->dead_lsn <= mo_decode_standby_flushed();
 }
 
 /* ---------------------------------------------------------------------
@@ -366,7 +366,7 @@ recover(MoPublisher *pub)
 		pub->flight[left++] = batch;
 	}
 	pub->nflight = left;
-	mo_start_claim(pub);
+	mo_start_claim(pub, pub->embedded ? pub->dead_lsn : marker.dead_lsn);
 	pub->running = true;
 }
 

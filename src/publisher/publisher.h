@@ -175,7 +175,7 @@ extern void mo_start_own(MoPublisher *pub);
 extern void mo_start_fence(MoPublisher *pub);
 
 /* A new incarnation, claimed with the position "committed". */
-extern void mo_start_claim(MoPublisher *pub);
+extern void mo_start_claim(MoPublisher *pub, XLogRecPtr relies_on);
 
 /* False when there is none. */
 extern bool mo_start_read_marker(MoPublisher *pub, bool committed,

@@ -505,13 +505,17 @@ try_claim(MoPublisher *pub, const char *text)
 	return false;
 }
 
+/*
+ * Claims the stream at the position that Kafka's marker has, relying on the
+ * same dead letters as that one: newer ones may not be on a standby yet.
+ */
 void
-mo_start_claim(MoPublisher *pub)
+mo_start_claim(MoPublisher *pub, XLogRecPtr relies_on)
 {
 	MoMarker	marker = {
 		.position = pub->committed,
 		.history = pub->history,
-		.dead_lsn = pub->dead_lsn,
+		.dead_lsn = relies_on,
 	};
 	char	   *text;
 
@@ -588,12 +592,14 @@ look_again(MoPublisher *pub)
 void
 mo_start_own(MoPublisher *pub)
 {
+	XLogRecPtr	relies_on = pub->dead_lsn;
+
 	MO_FAULT_POINT("start_verify");
 	mo_start_fence(pub);
 	if (!pub->embedded)
 		look_again(pub);
 	load_dead_letters(pub);
-	mo_start_claim(pub);
+	mo_start_claim(pub, relies_on);
 	clear_attention(pub);
 	pub->resume = pub->committed;
 	pub->mode = MO_STREAM_RUN;

@@ -16,7 +16,7 @@ from explore import Result, find_duel, run
 from scenarios import (ABLATIONS, BIG, DUELS, FIRST, LARGE_ABLATIONS, LARGE_DUELS, RULES,
                        SCENARIOS, SEEDS, config)
 
-QUICK_LIMIT = 20_000     # states; larger scenarios are cut off, and say so
+QUICK_LIMIT = 10_000     # states; larger scenarios are cut off, and say so
 ALL_LIMIT = 5_000_000
 BIG_LIMIT = 200_000_000
 

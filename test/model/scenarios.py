@@ -121,7 +121,6 @@ ABLATIONS = [
     ('k+1 not aborted with k', 'one', dict(abort_both=False), 'order'),
     ('first read concludes that M is too old', 'one', dict(first_read_stale=False), 'no way'),
     ('first read judged against P', 'one', dict(first_identity_stale=False), 'no way'),
-    ('recovery in place does not read M again', 'clone', dict(recover_reread=False), 'order'),
     ('markers of k and k+1 unordered', 'fine', dict(offsets_in_order=False), 'slot'),
     ('k+1 produced before k is delivered', 'partitions', dict(produce_in_order=False), 'order'),
     ('marker without R', 'async_dead', dict(carry_relies=False), 'order'),
@@ -129,6 +128,7 @@ ABLATIONS = [
 
 LARGE_ABLATIONS = [
     ('heartbeat on one id', 'clone', dict(heartbeat_both=False), 'no way'),
+    ('recovery in place does not read M again', 'clone', dict(recover_reread=False), 'order'),
     ('recovery in place keeps the old O', 'clone', dict(recover_owner=False), 'no way'),
     ('second id not fenced, clone', 'clone', dict(bug_one_fence=True), 'order'),
     ('O from the first read', 'clone_faults',
