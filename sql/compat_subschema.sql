@@ -95,6 +95,12 @@ SELECT verdict, counterexample, message FROM mesh_outbox.satisfies_expectation(
     '{"type": "object", "properties": {"id": {"type": "string"}}}',
     '{"type": "object", "properties": {"id": {"type": "string"}, "region": {"type": "string"}}, "required": ["id"]}');
 
+-- Below oneOf a reader's schema stays closed, and a finding says so
+SELECT verdict, reason FROM mesh_outbox.check_compatibility(
+    '{"oneOf": [{"type": "object", "properties": {"a": {}}, "additionalProperties": false}]}',
+    '{"oneOf": [{"type": "object", "properties": {"a": {}, "b": {}}, "additionalProperties": false}]}', 'FORWARD')
+WHERE direction = 'FORWARD';
+
 -- Limits end a comparison undecided, never with a wrong verdict
 SET mesh_outbox.compare_timeout = '50ms';
 CREATE FUNCTION pg_temp.branches(n int) RETURNS jsonb LANGUAGE sql AS $$
@@ -104,6 +110,14 @@ CREATE FUNCTION pg_temp.branches(n int) RETURNS jsonb LANGUAGE sql AS $$
   FROM generate_series(1, n) AS i
 $$;
 SELECT verdict, reason FROM mesh_outbox.is_subschema(pg_temp.branches(16), pg_temp.branches(17));
+-- and can be cancelled where they have none
+SET mesh_outbox.compare_timeout = 0;
+SET statement_timeout = '100ms';
+SELECT verdict FROM mesh_outbox.is_subschema(pg_temp.branches(16), pg_temp.branches(17));
+RESET statement_timeout;
+SET mesh_outbox.compare_memory = '1MB';
+SELECT verdict, reason FROM mesh_outbox.is_subschema(pg_temp.branches(16), pg_temp.branches(17));
+RESET mesh_outbox.compare_memory;
 RESET mesh_outbox.compare_timeout;
 SELECT verdict, reason FROM mesh_outbox.is_subschema('{"type": "string", "pattern": "^(a|b)*a(a|b){18}$"}', '{"pattern": "^(a|b)*b(a|b){18}$"}');
 SELECT verdict, reason FROM mesh_outbox.is_subschema('{"type": "array", "minItems": 100000}', '{"minItems": 100001}');

@@ -215,7 +215,6 @@ typedef struct MoProver
 	char	   *reason_keyword;
 
 	/* for the report */
-	uint64		questions;
 	uint64		cases;
 } MoProver;
 
@@ -238,14 +237,9 @@ extern const MoJson *mo_json_object(MoProver *p, const MoJson **names,
 									  const MoJson **values, int n);
 extern const MoJson *mo_json_read(MoProver *p, const MoValue *value);
 extern Jsonb *mo_json_to_jsonb(const MoJson *value);
-extern const MoJson *mo_json_member(const MoJson *object, const char *name);
-extern const MoJson *mo_json_get(const MoJson *object, const MoJson *name);
-extern bool mo_json_is(const MoJson *value, const char *string);
 extern int	mo_numeric_cmp(Numeric a, Numeric b);
 extern Numeric mo_numeric_op(PGFunction op, Numeric a, Numeric b);
-extern bool mo_numeric_is_integer(Numeric n);
 extern bool mo_numeric_is_multiple(Numeric n, Numeric of);
-extern int64 mo_numeric_clamp(Numeric n);
 
 /* compare_formula.c */
 extern void mo_formulas_add(MoFormulas *list, MoFormula *f);

@@ -55,27 +55,6 @@ mo_numeric_is_multiple(Numeric n, Numeric of)
 	return numeric_is_zero(mo_numeric_op(numeric_mod, n, of));
 }
 
-bool
-mo_numeric_is_integer(Numeric n)
-{
-	return mo_numeric_is_multiple(n, int64_to_numeric(1));
-}
-
-/* A count given in a schema; beyond any document's size all are alike. */
-int64
-mo_numeric_clamp(Numeric n)
-{
-	Numeric		big = int64_to_numeric(INT64CONST(1) << 40);
-
-	if (mo_numeric_cmp(n, big) >= 0)
-		return INT64CONST(1) << 40;
-	if (mo_numeric_cmp(n, int64_to_numeric(0)) < 0)
-		return 0;
-	return DatumGetInt64(DirectFunctionCall1(numeric_int8,
-											 DirectFunctionCall1(numeric_ceil,
-																 NumericGetDatum(n))));
-}
-
 static bool
 same_value(const MoJson *a, const MoJson *b)
 {
@@ -401,46 +380,4 @@ mo_json_to_jsonb(const MoJson *value)
 	JsonbParseState *state = NULL;
 
 	return JsonbValueToJsonb(push_value(&state, value, WJB_ELEM));
-}
-
-/* The member called "name"; NULL when absent or when this is no object. */
-const MoJson *
-mo_json_member(const MoJson *object, const char *name)
-{
-	int			length = strlen(name);
-
-	if (object->kind != MO_OBJECT)
-		return NULL;
-	for (int i = 0; i < object->length; i++)
-		if (object->names[i]->length == length &&
-			memcmp(object->names[i]->string, name, length) == 0)
-			return object->items[i];
-	return NULL;
-}
-
-const MoJson *
-mo_json_get(const MoJson *object, const MoJson *name)
-{
-	int			low = 0;
-	int			high = object->length - 1;
-
-	while (low <= high)
-	{
-		int			middle = (low + high) / 2;
-
-		if (object->names[middle] == name)
-			return object->items[middle];
-		if (object->names[middle]->id < name->id)
-			low = middle + 1;
-		else
-			high = middle - 1;
-	}
-	return NULL;
-}
-
-bool
-mo_json_is(const MoJson *value, const char *string)
-{
-	return value != NULL && value->kind == MO_STRING &&
-		strcmp(value->string, string) == 0;
 }

@@ -500,7 +500,6 @@ mo_solve(MoProver *p, MoFormula *f, const MoJson **witness)
 	}
 	if (!mo_prover_tick(p))
 		return MO_UNKNOWN;
-	p->questions++;
 	p->assumed = PG_INT32_MAX;
 	f->depth = ++p->depth;
 	state = solve_kinds(p, f, witness);

@@ -73,8 +73,10 @@ TREE = {
         "required": ["value"]}},
     "$ref": "#/$defs/node",
 }
-SHORT_STRINGS = ["".join(s) for n in range(5) for s in itertools.product("ab1_ \u00e9\n", repeat=n)] + [
-    "\u2028", "a\u2028", "\u2028b", "a-b", "-", "\U0001f432", "aaaaa", "a1b_ a", "abababab"]
+SHORT_STRINGS = ["".join(s) for n in range(5) for s in itertools.product("ab1_ -\n", repeat=n)] + [
+    "aaaaa", "a1b_ a", "abababab"]
+# jsonschema-rs reads "." and \b as Unicode, not as ECMA-262 does; with these our own engine is the judge
+OTHER_STRINGS = ["".join(s) for n in range(4) for s in itertools.product("a1\u00e9\u2028\r", repeat=n)] + ["\U0001f432"]
 REALISTIC = [ORDER, PAYMENT, TREE]
 
 
@@ -354,6 +356,13 @@ class Fuzz:
             if all(map(Maker.usable, ({"pattern": p}, {"pattern": q}))):
                 found.append(({"type": "string", "pattern": p}, {"pattern": q}))
         answers, errors = ask(self.connection, [subset(p, q) for p, q in found])
+        proved = [pair for pair, answer in zip(found, answers) if answer and answer["verdict"] == "proved"]
+        wrong, _ = ask(self.connection, [
+            "SELECT jsonb_agg(d) FROM jsonb_array_elements(%s) AS d WHERE mesh_outbox.is_valid(%s, d) AND NOT mesh_outbox.is_valid(%s, d)"
+            % (literal(OTHER_STRINGS), literal(p), literal(q)) for p, q in proved])
+        for (p, q), documents in zip(proved, wrong):
+            if documents:
+                self.fail("wrong proof about patterns", sub=p, super=q, documents=documents[:5])
         for (p, q), answer in zip(found, answers):
             if answer is None:
                 # what engines read differently, ours refuses
@@ -363,7 +372,8 @@ class Fuzz:
                 self.judge_proved(p, q, SHORT_STRINGS, "all short strings")
             elif answer["verdict"] == "refuted":
                 self.counts["patterns refuted"] += 1
-                self.judge_refuted(p, q, answer["counterexample"])
+                if answer["counterexample"].isascii() and "\r" not in answer["counterexample"]:
+                    self.judge_refuted(p, q, answer["counterexample"])
             else:
                 self.counts["patterns undecided"] += 1
 
