@@ -45,7 +45,7 @@ mo_paths
 
 if [ "${1:-}" = kafka ] && [ ! -f "$MO_KAFKA_JARS/.complete" ]; then
 	mkdir -p "$MO_KAFKA_JARS"
-	mvn -B -q -f "$MO_ROOT/test/lib/kafka/pom.xml" \
+	mvn -B -q -Dstyle.color=never -f "$MO_ROOT/test/lib/kafka/pom.xml" \
 		dependency:copy-dependencies \
 		-DoutputDirectory="$MO_KAFKA_JARS" >&2
 	touch "$MO_KAFKA_JARS/.complete"
