@@ -1,0 +1,30 @@
+-- What an INSERT would do, without doing it.
+SET client_min_messages = warning;
+\set SHOW_CONTEXT never
+CREATE EXTENSION IF NOT EXISTS mesh_outbox;
+CREATE ROLE schema_explain_team;
+CREATE SCHEMA schema_explain AUTHORIZATION schema_explain_team;
+SELECT mesh_outbox.create_domain('explain', owner => 'schema_explain_team', description => 'tests of explain_event');
+SET ROLE schema_explain_team;
+SELECT mesh_outbox.create_product('explain.orders', purpose => 'what customers order', partitions => 6);
+SELECT mesh_outbox.propose_contract('explain.orders', 'OrderPlaced', key => '/order/a~1b', schema => '{
+    "type": "object", "required": ["order"],
+    "properties": {"order": {"type": "object", "required": ["a/b"], "properties": {"a/b": {"type": "string"}}},
+                   "qty": {"type": "integer", "minimum": 1}}}');
+SELECT mesh_outbox.activate_contract('explain.orders', 'OrderPlaced', '1.0.0');
+SELECT mesh_outbox.create_outbox('schema_explain.outbox', product => 'explain.orders');
+SELECT * FROM mesh_outbox.explain_event('schema_explain.outbox', 'OrderPlaced', '{"order": {"a/b": "k1"}, "qty": 1}');
+SELECT * FROM mesh_outbox.explain_event('schema_explain.outbox', 'OrderPlaced', '{"order": {"a/b": "k1"}, "qty": 0, "quantity": 2}', 1)
+WHERE item = 'violation';
+SELECT * FROM mesh_outbox.explain_event('schema_explain.outbox', 'OrderPlaced', '{}', 2);
+SELECT * FROM mesh_outbox.explain_event('schema_explain.outbox', 'OrderPayed', '{}');
+SELECT * FROM mesh_outbox.explain_event('pg_class', 'OrderPlaced', '{}');
+SELECT count(*) FROM schema_explain.outbox;
+-- as Kafka's Java clients: values of its own test of murmur2, modulo
+SELECT k, mesh_outbox.key_partition(k, 1000000) FROM unnest('{21,foobar,a-little-bit-long-string}'::text[]) k;
+SELECT mesh_outbox.key_partition('a', 0);
+RESET ROLE;
+DROP EXTENSION mesh_outbox CASCADE;
+DROP SCHEMA schema_explain CASCADE;
+DROP OWNED BY schema_explain_team CASCADE;
+DROP ROLE schema_explain_team;

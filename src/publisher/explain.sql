@@ -1,0 +1,88 @@
+/* src/publisher/explain.sql: what an INSERT would do, without doing it */
+
+CREATE FUNCTION mesh_outbox.key_partition(key text, partitions int) RETURNS int
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'mo_explain_partition';
+COMMENT ON FUNCTION mesh_outbox.key_partition(text, int) IS
+    'the partition of a topic that events with the key go to, as Kafka''s Java clients compute it';
+
+CREATE FUNCTION mesh_outbox.explain_event(
+    outbox regclass, event_type text, payload jsonb, major_version int DEFAULT NULL,
+    OUT item text, OUT value text)
+    RETURNS SETOF record
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    target mesh_outbox.outboxes;
+    major int;
+    majors int;
+    contract mesh_outbox.contracts;
+    product mesh_outbox.products;
+    key text;
+BEGIN
+    SELECT * INTO target FROM mesh_outbox.outboxes o WHERE o.outbox = explain_event.outbox;
+    IF target.outbox_id IS NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'undefined_object',
+            MESSAGE = format('table %s is not an outbox', explain_event.outbox),
+            HINT = 'See the view mesh_outbox.outboxes.';
+    END IF;
+    -- as the check chooses: what the row says, the pinned major, or the only one
+    major := coalesce(major_version, (target.pinned ->> event_type)::int);
+    SELECT count(*), coalesce(major, min(split_part(c.version, '.', 1)::int)) INTO majors, major
+    FROM mesh_outbox.contracts c
+    WHERE c.product = target.product AND c.event_type = explain_event.event_type AND c.in_force
+      AND (major IS NULL OR split_part(c.version, '.', 1)::int = major);
+    IF majors <> 1 THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'undefined_object',
+            MESSAGE = format(CASE WHEN majors = 0 THEN 'no contract of event type "%s" of product "%s" is in force'
+                                  ELSE 'event type "%s" of product "%s" has several major versions in force' END,
+                             event_type, target.product),
+            HINT = CASE WHEN majors = 0 THEN 'See the view mesh_outbox.contracts.'
+                        ELSE 'Say which with major_version, as an INSERT would have to.' END;
+    END IF;
+    SELECT * INTO contract FROM mesh_outbox.contracts c
+    WHERE c.product = target.product AND c.event_type = explain_event.event_type AND c.in_force
+      AND split_part(c.version, '.', 1)::int = major;
+    SELECT * INTO product FROM mesh_outbox.products p WHERE p.name = target.product;
+    key := payload #>> ARRAY(SELECT replace(replace(t.token, '~1', '/'), '~0', '~')
+                             FROM unnest(string_to_array(substr(contract.key, 2), '/')) WITH ORDINALITY t(token, n)
+                             ORDER BY t.n);
+
+    RETURN QUERY VALUES
+        ('contract', format('%s/%s %s', contract.product, contract.event_type, contract.version)),
+        ('enforcement', contract.enforcement),
+        ('publisher', target.publisher),
+        ('topic', contract.topic),
+        ('key', key),
+        ('partition', mesh_outbox.key_partition(key, contract.partitions)::text),
+        ('header content-type', CASE product.content_mode WHEN 'structured'
+             THEN 'application/cloudevents+json; charset=UTF-8' ELSE 'application/json' END);
+    IF product.content_mode = 'binary' THEN
+        RETURN QUERY VALUES
+            ('header ce_id', '(the row''s event_id)'),
+            ('header ce_type', contract.ce_type);
+        IF product.header_set <> 'minimal' THEN
+            RETURN QUERY VALUES
+                ('header ce_specversion', '1.0'),
+                ('header ce_source', contract.ce_source),
+                ('header ce_time', '(the row''s event_time)'),
+                ('header ce_dataschema', contract.ce_dataschema),
+                ('header ce_sequence', '(given at commit)');
+        END IF;
+        IF product.header_set = 'full' THEN
+            RETURN QUERY VALUES
+                ('header ce_subject', key),
+                ('header ce_partitionkey', key),
+                ('header ce_recordedtime', '(the row''s created_at)');
+        END IF;
+    END IF;
+    RETURN QUERY
+        SELECT 'violation', concat('at ', coalesce(nullif(v.instance_pointer, ''), 'the whole document'), ': ',
+                                   v.message, ', found ' || v.found)
+        FROM mesh_outbox.contract_violations(contract.contract_id, payload) v;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.explain_event(regclass, text, jsonb, int) IS
+    'what an INSERT of the event would do: contract, key, partition, headers and all violations; nothing is inserted';
