@@ -279,20 +279,14 @@ get_text(uint64 row, int number)
 
 /*
  * The end of the WAL of the transaction that has just been committed.  One
- * that found nothing to write relies on what others wrote, so it is all that
- * exists.
+ * that found nothing to write relies on what scribes wrote before; that was
+ * flushed before it could be seen.
  */
 static XLogRecPtr
 commit_durably(bool wrote)
 {
-	XLogRecPtr	lsn;
-
 	end();
-	if (wrote)
-		return XactLastCommitEnd;
-	lsn = GetXLogInsertRecPtr();
-	XLogFlush(lsn);
-	return lsn;
+	return wrote ? XactLastCommitEnd : GetFlushRecPtr(NULL);
 }
 
 void

@@ -1,0 +1,66 @@
+# Transactional ids taken over in passing, by somebody who claims nothing, as
+# when the coordinator times a publisher out; once more before its claim; and
+# a start while the last WAL record ends on a page boundary.
+
+use strict;
+use warnings FATAL => 'all';
+
+use MeshOutbox::Test;
+use Test::More;
+
+my $kafka = start_kafka();
+my $node = new_node('main', 'autovacuum = off', 'checkpoint_timeout = 1h');
+create_publisher($node, $kafka);
+simple_outbox($node);
+emit($node, first => 1);
+ok(wait_published($node), 'published');
+
+my @ids = map { marker_group($node) . "-$_" } 0, 1;
+
+sub fence { return kafka('fence', $kafka->{bootstrap}, @ids); }
+
+note 'fenced once';
+my $pid = worker_pid($node, 'publisher');
+fence();
+emit($node, second => 1);
+ok(wait_published($node), 'published');
+is(worker_pid($node, 'publisher'), $pid, 'the process went on');
+
+note 'fenced, and fenced again before its new claim';
+my $log = -s $node->logfile;
+my $order = fault($node, 'start_fence_1:wait');
+fence();
+emit($node, third => 1);
+ok(await_fault($node, $order, $log), 'it has its ids back');
+fence();
+fault($node, '');
+ok(wait_published($node), 'published');
+is(status($node)->{state}, 'streaming', 'nobody has to decide');
+is_deeply([ sort(values_of(consume($kafka, 'sales.orders'))) ], [qw(first second third)], 'each once');
+
+note 'the last WAL record ends where a page ends';
+# A message's record is as long as its text but for a constant and padding.
+sub to_page_end
+{
+	return $node->safe_psql('postgres', q(
+		DO $$ BEGIN
+		FOR i IN 1 .. 100 LOOP
+			PERFORM pg_logical_emit_message(false, '', repeat('x',
+				greatest(0, 8192 - (pg_current_wal_insert_lsn() - '0/0')::bigint % 8192 - 49 - i % 40)::int));
+			EXIT WHEN (pg_current_wal_insert_lsn() - '0/0')::bigint % 8192 = 24;
+		END LOOP;
+		END $$;
+		SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint % 8192));
+}
+$log = -s $node->logfile;
+$order = fault($node, 'start_verify:wait');
+$node->safe_psql('postgres',
+	'SELECT pg_terminate_backend(' . worker_pid($node, 'publisher') . ')');
+ok(await_fault($node, $order, $log), 'a new publisher starts');
+is(to_page_end(), 24, 'at a page boundary');
+$log = -s $node->logfile;
+fault($node, '');
+ok(wait_state($node, 'streaming'), 'it starts');
+unlike(PostgreSQL::Test::Utils::slurp_file($node->logfile, $log), qr/flush request/, 'without an error');
+
+done_testing();
