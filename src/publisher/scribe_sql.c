@@ -87,12 +87,16 @@ static const struct
 		"SELECT batch_no, last_lsn FROM mesh_outbox.batch"
 	" WHERE publisher_id = $1 ORDER BY batch_no DESC LIMIT 1"},
 
+	/* A decision of a person covers what was lost before it. */
 	[SELECT_LEDGER_OFFSETS] = {1, {INT4OID},
 		"SELECT jsonb_object_agg(topic, ends)::text FROM ("
 		"SELECT topic, jsonb_object_agg(partition, last) AS ends FROM ("
 		"SELECT t.key AS topic, p.key AS partition,"
 		" max((p.value ->> 1)::bigint) AS last FROM ("
 		"SELECT offsets FROM mesh_outbox.batch WHERE publisher_id = $1"
+		" AND published_at > coalesce((SELECT max(at)"
+		"  FROM mesh_outbox.publisher_event WHERE publisher_id = $1"
+		"  AND action LIKE 'resume from %'), '-infinity')"
 		" ORDER BY batch_no DESC LIMIT " OFFSET_ROWS ") AS b,"
 		" jsonb_each(b.offsets) AS t, jsonb_each(t.value) AS p"
 	" GROUP BY 1, 2) AS x GROUP BY 1) AS y"},

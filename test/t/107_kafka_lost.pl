@@ -53,8 +53,15 @@ decide('topic made again', 'marker');
 ok(wait_published($node), 'published');
 is_deeply([ values_of(consume($kafka, 'sales.orders')) ], ['into-new-topic'], 'what came after is in the new topic');
 
-note 'the offsets are gone';
+note 'the decision holds at the next start';
 published_in_ledger(31);
+$node->restart;
+emit($node, 'after-restart' => 1);
+ok(wait_published($node), 'published');
+is(status($node)->{state}, 'streaming', 'nothing to decide again');
+
+note 'the offsets are gone';
+published_in_ledger(32);
 my $group = marker_group($node);
 $node->stop;
 kafka('drop-group', $kafka, $group);
@@ -63,11 +70,11 @@ emit($node, 'after-offsets' => 1);
 attention('offsets lost');
 decide('offsets lost', 'ledger');
 ok(wait_published($node), 'published');
-is_deeply([ sort(values_of(consume($kafka, 'sales.orders'))) ], [ 'after-offsets', 'into-new-topic' ],
+is_deeply([ sort(values_of(consume($kafka, 'sales.orders'))) ], [ 'after-offsets', 'after-restart', 'into-new-topic' ],
 	'nothing lost, nothing twice');
 
 note 'another cluster at the same address';
-published_in_ledger(32);
+published_in_ledger(33);
 $node->stop;
 kafka('stop', $kafka);
 my $other = start_kafka();
