@@ -102,8 +102,14 @@ prepare_topic(MoPublisher *pub, MoRoute *route)
 		char		id[64];
 		int			partitions;
 
+		/*
+		 * The pipeline may have to recover, which needs the same lane: it
+		 * must neither find it busy nor overwrite the result.
+		 */
+		pub->running = false;
 		mo_producer_start_ensure_topic(pub->producer, &spec);
 		result = mo_publisher_await(pub, MO_LANE_CONTROL);
+		pub->running = true;
 		if (result->status == MO_KAFKA_OK)
 		{
 			partitions = mo_producer_topic_partitions(pub->producer,
