@@ -15,6 +15,7 @@ As a module: Cluster(dir).  As a command, for shell and Perl:
     kafka.py uncommitted BOOTSTRAP TOPIC     the same, aborted and open transactions too
     kafka.py offsets BOOTSTRAP GROUP         committed offsets, JSON
     kafka.py drop-group DIR GROUP            forget a group's offsets
+    kafka.py fence BOOTSTRAP ID ...          take transactional ids over
 
 A cluster's whole state is DIR: properties, logs, data, and cluster.json with
 the ports.  Everything listens on 127.0.0.1 only.  A broker is ended by the
@@ -30,7 +31,7 @@ import subprocess
 import sys
 import time
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka import ConsumerGroupTopicPartitions
 from confluent_kafka.admin import AdminClient, NewTopic
 
@@ -344,6 +345,11 @@ def main(argv):
         return
     if command == "offsets":
         print(json.dumps(group_offsets(where, rest[0])))
+        return
+    if command == "fence":
+        for name in rest:
+            Producer({"bootstrap.servers": where, "log_level": 0,
+                      "transactional.id": name}).init_transactions(20)
         return
     cluster = Cluster(where)
     if command == "start":
