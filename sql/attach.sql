@@ -24,7 +24,8 @@ SELECT mesh_outbox.attach_outbox('sales.events', product => 'sales.orders',
                                  columns => '{"event_type": "kind", "payload": "body", "key": "order key"}');
 \d sales.events
 SELECT outbox, columns, attached FROM mesh_outbox.outboxes;
-SELECT relowner::regrole, relacl FROM pg_class WHERE oid = 'sales.events'::regclass;
+SELECT relowner::regrole, (SELECT array_agg(a::text ORDER BY a::text) FROM unnest(relacl) a WHERE a::text NOT LIKE 'mesh_outbox_owner=%') AS granted
+FROM pg_class WHERE oid = 'sales.events'::regclass;
 SELECT attname, attacl FROM pg_attribute WHERE attrelid = 'sales.events'::regclass AND attacl IS NOT NULL AND attacl <> '{}';
 INSERT INTO sales.events (kind, body) VALUES ('OrderPlaced', '{"id": 7}');
 \set VERBOSITY terse
@@ -121,7 +122,8 @@ SELECT mesh_outbox.create_outbox_partition('sales.events', 'sales.events_1', 'a'
 RESET ROLE;
 SELECT tgrelid::regclass, tgname, tgenabled, encode(tgargs, 'escape') AS arguments
 FROM pg_trigger WHERE tgrelid IN (SELECT relid FROM pg_partition_tree('sales.parted')) ORDER BY tgrelid::regclass::text, tgname;
-SELECT oid::regclass, relowner::regrole, relacl FROM pg_class
+SELECT oid::regclass, relowner::regrole, (SELECT array_agg(a::text ORDER BY a::text) FROM unnest(relacl) a WHERE a::text NOT LIKE 'mesh_outbox_owner=%') AS granted
+FROM pg_class
 WHERE oid IN (SELECT relid FROM pg_partition_tree('sales.parted')) ORDER BY oid::regclass::text;
 SET ROLE regress_sales;
 INSERT INTO sales.parted (event_type, payload) VALUES ('OrderPlaced', '{"id": 1}');

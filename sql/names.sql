@@ -23,7 +23,8 @@ INSERT INTO "Sales Schema"."The Outbox's ""name"" Łódź" (event_type, payload)
 VALUES ('OrderPlaced', '{"a ''key'' \"with\" ünicode": "✓"}');
 SELECT event_type, key FROM "Sales Schema"."The Outbox's ""name"" Łódź";
 SELECT outbox, product FROM mesh_outbox.outboxes;
-SELECT relacl FROM pg_class WHERE oid = '"Sales Schema"."The Outbox''s ""name"" Łódź"'::regclass;
+SELECT (SELECT array_agg(a::text ORDER BY a::text) FROM unnest(relacl) a WHERE a::text NOT LIKE 'mesh_outbox_owner=%') AS granted
+FROM pg_class WHERE oid = '"Sales Schema"."The Outbox''s ""name"" Łódź"'::regclass;
 SELECT mesh_outbox.drop_outbox('"Sales Schema"."The Outbox''s ""name"" Łódź"');
 SELECT mesh_outbox.set_outbox_publisher('"Sales Schema"."The Outbox''s ""name"" Łódź"', NULL);
 SELECT mesh_outbox.drop_outbox('"Sales Schema"."The Outbox''s ""name"" Łódź"', lose_events => true);
