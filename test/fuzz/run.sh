@@ -57,7 +57,8 @@ work=$ENGINE_DIR/coverage
 pg_config=${PG_CONFIG:-$MO_PG_CONFIG}
 driver=$("$clang" -print-file-name=libclang_rt.fuzzer_no_main-$(uname -m).a)
 sources=(test/fuzz/target.c)
-for f in annotation assert check children compile content dialect duplicates ecma format \
+for f in annotation assert check children compile content dialect duplicates \
+	ecma ecma_class ecma_property format \
 	format_net format_time format_uri keyword metaschema number pattern \
 	resource strict trail uri value violation walk; do
 	sources+=("src/contract/$f.c")
