@@ -44,6 +44,7 @@ SELECT verdict, reason, undecided_by
 FROM mesh_outbox.is_subschema('{"type": "string", "pattern": "^(?=a)abc$"}', '{"pattern": "^abc"}');
 SELECT verdict, reason, undecided_by
 FROM mesh_outbox.is_subschema('{"type": "string", "format": "hostname"}', '{"format": "idn-hostname"}');
+SELECT verdict FROM mesh_outbox.is_subschema('{"type": "string", "format": "uri"}', '{"format": "iri-reference"}');
 -- annotating formats say nothing
 SELECT verdict FROM mesh_outbox.is_subschema('{"type": "string"}', '{"format": "uuid"}', assert_formats => false);
 

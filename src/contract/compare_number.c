@@ -272,6 +272,8 @@ solve_decimals(Numbers *s, const MoJson **witness)
 		if (cmp == 0)
 			return satisfies(s, s->low, witness) ? MO_WITNESS : MO_EMPTY;
 		width = subtract(s->high, s->low);
+		if (mo_numeric_cmp(width, int64_to_numeric(1)) > 0)
+			width = int64_to_numeric(1);
 	}
 	if (try_whole(s, witness))
 		return MO_WITNESS;

@@ -66,6 +66,15 @@ static const KnownFormat known_formats[] = {
 	{"regex", NULL, false, {"^a*$", "[0-9]+"}}
 };
 
+/* Formats whose strings all have another one too (RFC 3986 and 3987). */
+static const char *const implied_formats[][2] = {
+	{"uri", "uri-reference"},
+	{"uri", "iri"},
+	{"uri", "iri-reference"},
+	{"uri-reference", "iri-reference"},
+	{"iri", "iri-reference"}
+};
+
 /* Tried for what must not have a format or match a pattern. */
 static const char *const odd_strings[] = {
 	"", "x", "not a value", "0", "42", "{", "(", "http://exa mple.com/", "a@",
@@ -187,6 +196,27 @@ gather(Strings *s)
 	}
 }
 
+/* Is a format asked for that implies one which is ruled out? */
+static bool
+formats_exclude(const Strings *s)
+{
+	for (int i = 0; i < s->n; i++)
+		for (int j = 0; j < s->n; j++)
+		{
+			const MoFormula *a = s->literals[i];
+			const MoFormula *b = s->literals[j];
+
+			if (a->kind != MO_F_STR_FORMAT || a->negated ||
+				b->kind != MO_F_STR_FORMAT || !b->negated)
+				continue;
+			for (int k = 0; k < lengthof(implied_formats); k++)
+				if (strcmp(implied_formats[k][0], a->text) == 0 &&
+					strcmp(implied_formats[k][1], b->text) == 0)
+					return true;
+		}
+	return false;
+}
+
 static bool
 tick(void *arg)
 {
@@ -300,7 +330,7 @@ mo_string_solve(MoProver *p, MoFormula **literals, int n,
 	MoVerdictState state = MO_UNKNOWN;
 
 	gather(&s);
-	if (s.min > s.max)
+	if (s.min > s.max || formats_exclude(&s))
 		state = MO_EMPTY;
 	else if (s.nterms == 0 && s.opaque == NULL && try_plain(&s))
 		state = MO_WITNESS;
