@@ -690,9 +690,8 @@ mo_start(MoPublisher *pub)
 		check_history(pub, &m);
 		pub->committed = m.position;
 		pub->dead_lsn = m.dead_lsn;
-		if (m.position.txn.commit_lsn != InvalidXLogRecPtr &&
-			(!m.position.complete ||
-			 m.position.txn.end_lsn > Max(pub->slot_start, pub->progress.lsn)))
+		if (m.position.txn.end_lsn > pub->progress.lsn &&
+			(!m.position.complete || m.position.txn.end_lsn > pub->slot_start))
 		{
 			open_decoder(pub);
 			verify_by_decoding(pub);
