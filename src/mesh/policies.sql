@@ -54,8 +54,6 @@ BEGIN
     RETURN QUERY SELECT coalesce(v ->> 'severity', 'error'), v ->> 'path', v ->> 'message'
                  FROM jsonb_array_elements(found) v;
 EXCEPTION
-    WHEN query_canceled THEN
-        RETURN QUERY SELECT 'failed', NULL::text, format('policy "%s" took longer than 2 s', policy.name);
     WHEN OTHERS THEN
         RETURN QUERY SELECT 'failed', NULL::text, format('policy "%s" failed: %s', policy.name, SQLERRM);
 END

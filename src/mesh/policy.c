@@ -29,7 +29,7 @@
 
 PG_FUNCTION_INFO_V1(mesh_outbox_run_policy);
 
-/* Same as a cancel request; the error says so. */
+/* Like a cancel request; told apart by the timeout's indicator. */
 static void
 time_is_up(void)
 {
@@ -102,15 +102,24 @@ mesh_outbox_run_policy(PG_FUNCTION_ARGS)
 	{
 		result = run_query(query, contract, &isnull);
 	}
-	PG_FINALLY();
+	PG_CATCH();
 	{
-		/* An alarm that came too late must not cancel what follows. */
-		disable_timeout(limit, true);
-		if (get_timeout_indicator(limit, true))
-			QueryCancelPending = false;
 		XactReadOnly = was_read_only;
+		disable_timeout(limit, true);
+		/* Told apart from a cancel request, which nobody may swallow. */
+		if (!get_timeout_indicator(limit, true))
+			PG_RE_THROW();
+		FlushErrorState();
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("it took longer than %d ms", POLICY_TIME_LIMIT_MS)));
 	}
 	PG_END_TRY();
+	XactReadOnly = was_read_only;
+	disable_timeout(limit, true);
+	/* An alarm that came too late must not cancel what follows. */
+	if (get_timeout_indicator(limit, true))
+		QueryCancelPending = false;
 	AtEOXact_GUC(false, settings);
 	SetUserIdAndSecContext(user, sec_context);
 	if (isnull)
