@@ -145,7 +145,9 @@ def make_certificate():
 def setUpModule():
     global directory, server, cluster, sasl, ssl
     directory = tempfile.mkdtemp(prefix="mo-producer-", dir=os.environ.get("MO_TMP"))
+    unittest.addModuleCleanup(shutil.rmtree, directory, ignore_errors=True)
     server = Server(directory)
+    unittest.addModuleCleanup(server.stop)
     server.start()
     make_certificate()
     sasl, ssl = free_ports(2)
@@ -154,13 +156,8 @@ def setUpModule():
     kafka.PROPERTIES = "\n".join(kept) + "\n" + SECURE.format(
         sasl=sasl, ssl=ssl, directory=directory)
     cluster = Cluster(os.path.join(directory, "kafka"))
+    unittest.addModuleCleanup(cluster.stop)
     cluster.create(1)
-
-
-def tearDownModule():
-    cluster.stop()
-    server.stop()
-    shutil.rmtree(directory, ignore_errors=True)
 
 
 def values(topic, isolation="read_committed"):
