@@ -63,6 +63,11 @@ SELECT instance_pointer, message, found FROM mesh_outbox.schema_violations(
                    "c": {"not": {}, "properties": {"d": {"x-privacy": "personal"}}}, "open": {"maxLength": 1}},
     "maxProperties": 0, "enum": [1]}', '{"a": "secret", "b": ["s"], "c": {"d": "s"}, "open": "shown"}');
 
+-- a client that lacks the sign gets the message all the same
+SET client_encoding = 'LATIN1';
+SELECT message FROM mesh_outbox.schema_violations('{"minimum": 2}', '1');
+RESET client_encoding;
+
 -- annotations per path of the instance
 SELECT * FROM mesh_outbox.schema_annotations(
   '{"$defs": {"mail": {"x-privacy": "personal"}}, "properties": {"a": {"$ref": "#/$defs/mail"}, "a/b": {"x-privacy": "secret"},

@@ -24,6 +24,16 @@
 #define BRANCHES_SHOWN		3	/* alternatives whose violations are listed */
 #define ALLOWED_SHOWN		200 /* bytes of an enum that are shown */
 
+/*
+ * A sign beyond ASCII, or its substitute for a client whose encoding may not
+ * have it: a message that cannot be sent would hide what it says.
+ */
+const char *
+mo_sign(const char *sign, const char *ascii)
+{
+	return pg_get_client_encoding() == PG_UTF8 ? sign : ascii;
+}
+
 /* Appends "/token", escaped as RFC 6901 wants it. */
 void
 mo_pointer_append(StringInfo buf, const char *token, uint32 len)
@@ -140,7 +150,7 @@ shorten(char *text)
 	if (len <= FOUND_MAX)
 		return text;
 	len = pg_mbcliplen(text, len, FOUND_MAX);
-	return psprintf("%s…", pnstrdup(text, len));
+	return psprintf("%s%s", pnstrdup(text, len), mo_sign("…", "..."));
 }
 
 static const char *
@@ -151,7 +161,7 @@ found_text(const MoValue *v)
 	if (v->kind == MO_STRING && v->len > FOUND_MAX)
 	{
 		head.len = pg_mbcliplen(v->data, v->len, FOUND_MAX);
-		return psprintf("%s…", mo_value_text(&head));
+		return psprintf("%s%s", mo_value_text(&head), mo_sign("…", "..."));
 	}
 	if (v->kind == MO_ARRAY && v->len > 4)
 		return psprintf("an array of %u items", v->len);
@@ -288,7 +298,8 @@ mo_violate_enum(MoWalk *w, const MoNode *node, const MoEnum *e,
 	{
 		if (allowed.len > ALLOWED_SHOWN)
 		{
-			appendStringInfo(&allowed, ", … (%d in all)", e->count);
+			appendStringInfo(&allowed, ", %s (%d in all)",
+							 mo_sign("…", "..."), e->count);
 			break;
 		}
 		appendStringInfo(&allowed, "%s%s", allowed.len ? ", " : "",

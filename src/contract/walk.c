@@ -34,12 +34,12 @@ walk_number(MoWalk *w, const MoNode *node, const MoValue *v)
 	mo_number_view(v, &n);
 	if ((b = rules->minimum) && mo_number_compare(&n, &b->number) < 0)
 		ok = w->collect ?
-			mo_violate(w, node, "minimum", v, NULL, "must be ≥ %s",
-					   mo_value_text(&b->value)) : false;
+			mo_violate(w, node, "minimum", v, NULL, "must be %s %s",
+					   mo_sign("≥", ">="), mo_value_text(&b->value)) : false;
 	if ((b = rules->maximum) && mo_number_compare(&n, &b->number) > 0)
 		ok = w->collect ?
-			mo_violate(w, node, "maximum", v, NULL, "must be ≤ %s",
-					   mo_value_text(&b->value)) : false;
+			mo_violate(w, node, "maximum", v, NULL, "must be %s %s",
+					   mo_sign("≤", "<="), mo_value_text(&b->value)) : false;
 	if ((b = rules->exclusive_minimum) &&
 		mo_number_compare(&n, &b->number) <= 0)
 		ok = w->collect ?

@@ -126,6 +126,7 @@ extern bool mo_violate_branches(MoWalk *w, const MoNode *node,
 								const char *keyword, MoNode **branches,
 								int count, const MoValue *v, int mode);
 extern const char *mo_walk_place(const MoWalk *w);
+extern const char *mo_sign(const char *sign, const char *ascii);
 extern void mo_violation_classify(MoWalk *w);
 extern void mo_violation_redact(MoWalk *w);
 
