@@ -8,7 +8,8 @@ BEGIN
   RETURN mesh_outbox.is_valid(jsonb_build_object('pattern', pattern), to_jsonb(subject))::text;
 EXCEPTION WHEN OTHERS THEN RETURN SQLERRM;
 END $$;
-SELECT p, s, pg_temp.matches(p, s) FROM (VALUES
+-- psql's versions disagree on the width of U+FEFF
+SELECT p, replace(s, U&'\FEFF', '\ufeff') AS s, pg_temp.matches(p, s) FROM (VALUES
   -- translated
   ('^abc$', E'abc\n'), ('^.$', E'\r'), ('^.$', U&'\2028'), ('^.$', '😀'), ('^[^]$', E'\n'), ('[]', 'a'), ('x[]|a', 'a'),
   ('^\s$', U&'\00A0'), ('^\s$', U&'\FEFF'), ('^\S$', U&'\00A0'), ('^[\s]$', U&'\3000'), ('^[\S]$', U&'\3000'), ('^[^\S]$', U&'\00A0'),
