@@ -3,11 +3,12 @@
  * producer_internal.h
  *	  What the producer*.c files share; nobody else includes it.
  *
- * Two worlds meet here.  producer.c and producer_config.c run in the
- * process's main thread and may use PostgreSQL.  producer_lane.c and
- * producer_admin.c run in the lanes' threads and must not: no palloc, no
+ * Two worlds meet here.  producer.c, producer_calls.c, producer_events.c and
+ * producer_config.c run in the process's main thread and may use PostgreSQL.
+ * producer_lane.c, producer_admin.c, producer_embedded.c and
+ * producer_socket.c run in other threads too and must not: no palloc, no
  * ereport, no elog, no interrupt, no global of the server.  What both touch
- * is in MoLane and guarded by its lock.
+ * is in MoLane and guarded by its locks.
  *
  * There are three lanes, each a thread with a librdkafka handle of its own:
  * 0 and 1 carry a transactional id each, the control lane a plain producer
@@ -115,6 +116,35 @@ struct MoTopic
 	MoTopic    *next;
 	rd_kafka_topic_t *rkt[MO_TRANSACTIONAL_LANES];
 	char		name[FLEXIBLE_ARRAY_MEMBER];
+};
+
+/* Only the main thread looks into it. */
+struct MoProducer
+{
+	MemoryContext context;		/* holds this struct, topics and strings */
+	rd_kafka_conf_t *conf;		/* what all handles share */
+	char	   *transactional_id;
+	char	   *group;
+	char	   *marker_topic;
+	char	   *bootstrap;
+	int			pipe[2];		/* both ends are non-blocking */
+	MoEmbedded *embedded;		/* NULL: a real cluster */
+	rd_kafka_queue_t *embedded_queue;
+	MoLane	   *lanes[MO_LANES];	/* malloc'd; NULL while closed */
+	rd_kafka_queue_t *queues[MO_LANES];
+	int64		undelivered[MO_TRANSACTIONAL_LANES];
+	int64		failed[MO_TRANSACTIONAL_LANES];
+	MoTopic    *topics;
+
+	/* The last error that came without a call: first and latest time. */
+	TimestampTz outage_since;	/* 0 = none */
+	TimestampTz outage_latest;
+	char		outage[256];
+	char		trouble[640];	/* what mo_producer_trouble() returned */
+
+	TimestampTz log_window;
+	int			log_lines;
+	int			log_dropped;
 };
 
 /* producer_config.c: main thread.  The configurations belong to the caller. */
