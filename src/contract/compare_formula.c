@@ -402,6 +402,28 @@ reduce_clause(MoProver *p, const MoFormulas *list, MoFormula *clause)
 	return result;
 }
 
+/* The conjunction with its clauses reduced; NULL when none changes. */
+static MoFormula *
+reduce_clauses(MoProver *p, const MoFormulas *list)
+{
+	MoFormula **reduced = palloc(sizeof(MoFormula *) * (list->count + 1));
+	MoFormula  *result = NULL;
+	bool		changed = false;
+
+	for (int i = 0; i < list->count; i++)
+	{
+		reduced[i] = list->items[i];
+		if (reduced[i]->kind == MO_F_OR)
+			reduced[i] = reduce_clause(p, list, reduced[i]);
+		changed |= reduced[i] != list->items[i];
+	}
+	/* once more with less; ends, as clauses only get shorter */
+	if (changed)
+		result = mo_formula_and(p, reduced, list->count);
+	pfree(reduced);
+	return result;
+}
+
 MoFormula *
 mo_formula_and(MoProver *p, MoFormula **args, int n)
 {
@@ -422,21 +444,8 @@ mo_formula_and(MoProver *p, MoFormula **args, int n)
 		if (f->complement != NULL && list_has(&c.rest, f->complement))
 			c.empty = true;
 	}
-	for (int i = 0; i < c.rest.count && !c.empty && result == NULL; i++)
-	{
-		MoFormula  *f = c.rest.items[i];
-		MoFormula  *reduced;
-
-		if (f->kind != MO_F_OR)
-			continue;
-		reduced = reduce_clause(p, &c.rest, f);
-		if (reduced != f)
-		{
-			/* start again with less; ends, as clauses only get shorter */
-			c.rest.items[i] = reduced;
-			result = mo_formula_and(p, c.rest.items, c.rest.count);
-		}
-	}
+	if (!c.empty)
+		result = reduce_clauses(p, &c.rest);
 	if (c.empty)
 		result = p->falsehood;
 	else if (result == NULL && c.rest.count == 0)
