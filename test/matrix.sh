@@ -34,6 +34,7 @@ for release in "${releases[@]}"; do
 	echo 'Acquire::Check-Valid-Until "false";' > "$dir/etc/apt/apt.conf.d/90stale"
 	# The registries' clients are set up on the host: take that over.
 	cp /etc/resolv.conf "$dir/etc/resolv.conf" 2>/dev/null
+	cp /etc/ssl/certs/ca-certificates.crt "$dir/etc/ssl/certs/"
 	mkdir -p "$dir/src" "$dir/cache"
 	find "$dir/src" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
 	git ls-files -z -co --exclude-standard |
@@ -41,6 +42,7 @@ for release in "${releases[@]}"; do
 	mountpoint -q "$dir/proc" || mount -t proc proc "$dir/proc"
 	mountpoint -q "$dir/dev" || mount --rbind /dev "$dir/dev"
 	env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb CI=true \
+		PIP_CERT=/etc/ssl/certs/ca-certificates.crt \
 		DEBIAN_FRONTEND=noninteractive MO_CACHE=/cache MO_CFLAGS=-Werror \
 		chroot "$dir" bash -c "cd /src && test/run.sh $parts" < /dev/null 2>&1 |
 		tee "$log"
