@@ -60,6 +60,8 @@ foreach my $step (qw(claim_send claim_commit batch_produce batch_send_offsets ba
 {
 	survives("crash at $step", sub {
 		my $log = -s $node->logfile;
+		# The crash is to hit the next event, which is committed by then.
+		wait_published($node);
 		my $order = fault($node, "$step:crash");
 		if ($step =~ /^claim/) { kill 'TERM', worker_pid($node, 'publisher'); }
 		else { emit_into_crash($node, emit_sql('e' . ++$n, 0)); }
