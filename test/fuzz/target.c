@@ -24,6 +24,7 @@
 #include <sys/mman.h>
 
 #include "fmgr.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -94,7 +95,8 @@ mo_fuzz_one(const uint8_t *data, size_t size)
 {
 	MemoryContext caller = MemoryContextSwitchTo(context);
 
-	if (size < 3)
+	/* Text that reaches the engine is valid in the server's encoding. */
+	if (size < 3 || !pg_verify_mbstr(PG_UTF8, (const char *) data, size, true))
 		return 0;
 	PG_TRY();
 	{
