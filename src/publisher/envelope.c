@@ -21,6 +21,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "mesh_outbox.h"
 #include "publisher/publisher.h"
 
 
@@ -142,7 +143,7 @@ copy_headers(MoBatch *batch, MoEvent *event, Jsonb *headers)
 	{
 		if (token == WJB_KEY)
 			name = pnstrdup(v.val.string.val, v.val.string.len);
-		else if (token == WJB_VALUE && event->nextra < MO_MAX_HEADERS / 2)
+		else if (token == WJB_VALUE && event->nextra < MO_MAX_ROW_HEADERS)
 		{
 			char	   *text;
 

@@ -272,7 +272,6 @@ ask_progress(MoPublisher *pub, XLogRecPtr lsn)
 	pub->progress_next = p;
 	pub->progress_asked = lsn;
 	pub->progress_at = GetCurrentTimestamp();
-	pub->progress_mark = lsn;
 	mo_publisher_ask(pub, MO_ASK_PROGRESS, &body);
 	MO_FAULT_POINT("progress_ask");
 	pfree(body.data);

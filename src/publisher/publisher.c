@@ -486,7 +486,6 @@ publish(int slot_index)
 {
 	MoPublisher *pub = &publisher;
 
-	pub->slot_index = slot_index;
 	pub->slot = &mo_shared->slots[slot_index];
 	MemoryContextSwitchTo(AllocSetContextCreate(TopMemoryContext,
 												"mesh_outbox publisher",

@@ -62,7 +62,6 @@ typedef struct MoLedgerSpan
 
 typedef struct MoPublisher
 {
-	int			slot_index;
 	MoPublisherSlot *slot;
 	MoHello		hello;
 	MoChannel  *channel;
@@ -116,7 +115,6 @@ typedef struct MoPublisher
 	XLogRecPtr	progress_record;	/* end of its WAL record */
 	XLogRecPtr	progress_asked; /* 0 = none under way */
 	MoProgress	progress_next;	/* what was asked for */
-	XLogRecPtr	progress_mark;	/* position when last written or found idle */
 	TimestampTz progress_at;
 	TimestampTz heartbeat_at;	/* of the last Kafka transaction */
 	int			heartbeats_due;
