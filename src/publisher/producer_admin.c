@@ -197,6 +197,20 @@ deeper_cause(rd_kafka_t *reader, rd_kafka_resp_err_t code)
 }
 
 /*
+ * What a reading that brought nothing waits for, or NULL.  A coordinator that
+ * is there, and gives no answer to a committed read, holds the offset as
+ * pending; librdkafka only knows that time is up.
+ */
+static const char *
+held_back(MoLane *lane, rd_kafka_t *reader, rd_kafka_resp_err_t code)
+{
+	if (code == RD_KAFKA_RESP_ERR__TIMED_OUT && lane->marker_committed &&
+		mo_admin_probe(reader))
+		return "the group coordinator holds the marker back for a transaction that has not ended";
+	return NULL;
+}
+
+/*
  * Reads the marker.  With somebody's transaction open on it, a committed read
  * is not answered until that transaction has ended; fence its owner first.
  */
@@ -224,8 +238,11 @@ mo_admin_call_read_marker(MoLane *lane)
 		return;
 	}
 	while ((code = ask_marker(lane, reader)) != RD_KAFKA_RESP_ERR_NO_ERROR)
-		if (!fail_or_retry(lane, deeper_cause(reader, code), NULL))
+	{
+		code = deeper_cause(reader, code);
+		if (!fail_or_retry(lane, code, held_back(lane, reader, code)))
 			break;
+	}
 	if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
 		mo_lane_succeed(lane);
 	rd_kafka_destroy_flags(reader, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);

@@ -93,25 +93,7 @@ class Chaos:
                 return False
         self.server.wait_up()
         lsn = self.server.sql("SELECT pg_current_wal_insert_lsn()::text")[0][0]
-        try:
-            until(done, seconds, f"publication up to {lsn}; status {self.state()}")
-        except TimeoutError:
-            if not self.group_hangs():
-                raise
-            self.cluster.kill(1)
-            self.cluster.up()
-            until(done, seconds, f"publication up to {lsn}; status {self.state()}")
-
-    def group_hangs(self):
-        """A broker that is killed while a commit's control records are written
-        can come back with an offset of the group pending for ever: then
-        nobody gets an answer who asks for committed offsets.  The publisher
-        must wait, for an older marker would repeat events; loading the group
-        again is the operator's way out.  Told each time, never silent."""
-        if "reading the marker" not in (self.status().get("last_error") or ""):
-            return False
-        print("       the group's offset hangs in the broker, which is restarted", flush=True)
-        return True
+        until(done, seconds, f"publication up to {lsn}; status {self.state()}")
 
     # ---- rounds
 

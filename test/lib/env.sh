@@ -4,6 +4,7 @@
 #   MO_BUILD    everything that is built or written (default: build/ in it)
 #   MO_CACHE    what was fetched once: Kafka's jars, the Python environment
 #   MO_USER     unprivileged user that servers run as
+#   MO_KAFKA    version of Apache Kafka that brokers are started from
 #   MO_PG       major version of the PostgreSQL under test
 #   MO_PGPREFIX, MO_PGPREFIX_FAULT
 #               private installations: as shipped, and with fault points
@@ -44,7 +45,7 @@ mo_paths() {
 	MO_PG_CONFIG=$MO_PGPREFIX/lib/postgresql/$MO_PG/bin/pg_config
 	MO_PG_CONFIG_FAULT=$MO_PGPREFIX_FAULT/lib/postgresql/$MO_PG/bin/pg_config
 	MO_PYTHON=$MO_CACHE/venv/bin/python3
-	MO_KAFKA_JARS=$MO_CACHE/kafka-4.3.1
+	MO_KAFKA_JARS=$MO_CACHE/kafka-$MO_KAFKA
 	export MO_ROOT MO_BUILD MO_CACHE MO_USER MO_PG MO_PGPREFIX \
 		MO_PGPREFIX_FAULT MO_PG_CONFIG MO_PG_CONFIG_FAULT MO_PYTHON \
 		MO_KAFKA_JARS
@@ -55,6 +56,9 @@ if [ -z "${MO_PG:-}" ]; then
 	MO_PG=$(ls -d /usr/lib/postgresql/*/lib/pgxs/src/makefiles 2>/dev/null |
 		cut -d/ -f5 | sort -n | tail -1) || MO_PG=
 fi
+# The last line without KAFKA-20734, by which a coordinator forgets to end
+# transactions in partitions that have no leader for a moment.
+MO_KAFKA=${MO_KAFKA:-4.2.1}
 export LC_ALL=C.UTF-8 PGTZ=UTC PYTHONDONTWRITEBYTECODE=1
 unset PGHOST PGPORT PGUSER PGDATABASE PGPASSWORD PGOPTIONS
 if id "$MO_USER" >/dev/null 2>&1; then mo_paths; fi

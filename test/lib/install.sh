@@ -46,7 +46,7 @@ mo_paths
 if [ "${1:-}" = kafka ] && [ ! -f "$MO_KAFKA_JARS/.complete" ]; then
 	mkdir -p "$MO_KAFKA_JARS"
 	mvn -B -q -Dstyle.color=never -f "$MO_ROOT/test/lib/kafka/pom.xml" \
-		dependency:copy-dependencies \
+		dependency:copy-dependencies -Dkafka.version="$MO_KAFKA" \
 		-DoutputDirectory="$MO_KAFKA_JARS" >&2
 	touch "$MO_KAFKA_JARS/.complete"
 fi
