@@ -1,0 +1,354 @@
+/* src/mesh/products.sql: domains and data products, who owns what */
+
+-- ---------------------------------------------------------------------
+-- Look-ups
+-- ---------------------------------------------------------------------
+
+CREATE FUNCTION mesh_outbox.find_product(product text) RETURNS mesh_outbox.product
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    found mesh_outbox.product;
+BEGIN
+    SELECT * INTO found FROM mesh_outbox.product p WHERE p.name = product;
+    IF found.name IS NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'undefined_object',
+            MESSAGE = format('product "%s" does not exist', product),
+            HINT = 'See the view mesh_outbox.products; mesh_outbox.create_product() creates one.';
+    END IF;
+    RETURN found;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.find_product(text) IS 'the product of that name; error if there is none';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.find_product(text) FROM PUBLIC;
+
+-- What changes a product's contracts or outboxes holds this until its commit,
+-- so that no check is made against something that is being changed.
+CREATE FUNCTION mesh_outbox.lock_product(product text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM FROM mesh_outbox.product p WHERE p.name = product FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        PERFORM mesh_outbox.find_product(product);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.lock_product(text) IS 'one change of a product at a time';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.lock_product(text) FROM PUBLIC;
+
+-- ---------------------------------------------------------------------
+-- Domains
+-- ---------------------------------------------------------------------
+
+-- The owner is granted what he has anyway, so that the server refuses to drop
+-- a role that owns a domain.
+CREATE FUNCTION mesh_outbox.hold_owner(new_owner regrole, old_owner regrole) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF new_owner IS NOT NULL THEN
+        EXECUTE format('GRANT SELECT ON mesh_outbox.domains TO %s', new_owner);
+    END IF;
+    IF EXISTS (SELECT FROM pg_roles r WHERE r.oid = old_owner)
+       AND NOT EXISTS (SELECT FROM mesh_outbox.domain d WHERE d.owner = old_owner) THEN
+        EXECUTE format('REVOKE SELECT ON mesh_outbox.domains FROM %s', old_owner);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.hold_owner(regrole, regrole) IS
+    'ties the roles that own domains to the database, so that they cannot be dropped';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.hold_owner(regrole, regrole) FROM PUBLIC;
+
+CREATE FUNCTION mesh_outbox.create_domain(name text, owner text, description text) RETURNS void
+    LANGUAGE mesh_outbox_plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    owning_role regrole;
+BEGIN
+    PERFORM mesh_outbox.require_admin('create a domain');
+    owning_role := mesh_outbox.role_named(owner);
+    PERFORM mesh_outbox.require_text('description', description);
+    IF name IS NULL OR name !~ '^[a-z][a-z0-9_-]{0,62}$' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_name',
+            MESSAGE = format('invalid domain name "%s"', name),
+            DETAIL = 'A domain''s name starts with a lower-case letter; up to 62 lower-case letters, digits, _ and - follow.';
+    END IF;
+    INSERT INTO mesh_outbox.domain (name, owner, description)
+    VALUES (create_domain.name, owning_role, create_domain.description)
+    ON CONFLICT DO NOTHING;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'duplicate_object',
+            MESSAGE = format('domain "%s" already exists', name),
+            HINT = 'mesh_outbox.alter_domain() changes its owner and description.';
+    END IF;
+    PERFORM mesh_outbox.hold_owner(owning_role, NULL);
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.create_domain(text, text, text) IS
+    'creates a business area whose owning role manages its products, contracts and outboxes; for administrators';
+
+CREATE FUNCTION mesh_outbox.alter_domain(name text, owner text DEFAULT NULL, description text DEFAULT NULL)
+    RETURNS void
+    LANGUAGE mesh_outbox_plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    old_owner regrole := (SELECT d.owner FROM mesh_outbox.domain d WHERE d.name = alter_domain.name);
+    new_owner regrole;
+    outbox mesh_outbox.outbox;
+    part regclass;
+BEGIN
+    PERFORM mesh_outbox.require_domain(name, format('alter domain "%s"', name));
+    IF description IS NOT NULL THEN
+        PERFORM mesh_outbox.require_text('description', description);
+        UPDATE mesh_outbox.domain d SET description = alter_domain.description
+        WHERE d.name = alter_domain.name;
+    END IF;
+    IF owner IS NOT NULL THEN
+        PERFORM mesh_outbox.require_admin('give a domain to another role');
+        new_owner := mesh_outbox.role_named(owner);
+        UPDATE mesh_outbox.domain d SET owner = new_owner WHERE d.name = alter_domain.name;
+        FOR outbox IN
+            SELECT o.* FROM mesh_outbox.outbox o JOIN mesh_outbox.product p ON p.name = o.product
+            JOIN pg_class c ON c.oid = o.relation
+            WHERE p.domain = alter_domain.name
+        LOOP
+            FOR part IN SELECT mesh_outbox.outbox_relations(outbox.relation) LOOP
+                IF EXISTS (SELECT FROM pg_roles r WHERE r.oid = old_owner) THEN
+                    EXECUTE format('REVOKE ALL ON %s FROM %s', part, old_owner);
+                END IF;
+                EXECUTE format('GRANT SELECT ON %s TO %s', part, new_owner);
+            END LOOP;
+            PERFORM mesh_outbox.grant_insert(outbox.relation, new_owner);
+        END LOOP;
+        PERFORM mesh_outbox.hold_owner(new_owner, old_owner);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.alter_domain(text, text, text) IS
+    'changes a domain''s description, or (administrators) gives it and its outboxes to another role; NULL leaves as it is';
+
+CREATE FUNCTION mesh_outbox.drop_domain(name text) RETURNS void
+    LANGUAGE mesh_outbox_plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    old_owner regrole := (SELECT d.owner FROM mesh_outbox.domain d WHERE d.name = drop_domain.name);
+    products text := (SELECT string_agg(p.name, ', ' ORDER BY p.name)
+                      FROM mesh_outbox.product p WHERE p.domain = drop_domain.name);
+    terms text := (SELECT string_agg(t.name, ', ' ORDER BY t.name)
+                   FROM mesh_outbox.term t WHERE t.domain = drop_domain.name);
+BEGIN
+    PERFORM mesh_outbox.require_admin('drop a domain');
+    PERFORM mesh_outbox.require_domain(name, 'drop a domain');
+    IF products IS NOT NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'dependent_objects_still_exist',
+            MESSAGE = format('cannot drop domain "%s" because it has products', name),
+            DETAIL = format('Products: %s.', products),
+            HINT = 'Drop them first, with mesh_outbox.drop_product().';
+    END IF;
+    IF terms IS NOT NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'dependent_objects_still_exist',
+            MESSAGE = format('cannot drop domain "%s" because it owns terms', name),
+            DETAIL = format('Terms: %s.', terms),
+            HINT = 'Drop them first, with mesh_outbox.drop_term().';
+    END IF;
+    DELETE FROM mesh_outbox.domain d WHERE d.name = drop_domain.name;
+    PERFORM mesh_outbox.hold_owner(NULL, old_owner);
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.drop_domain(text) IS
+    'drops a domain that has no products; for administrators';
+
+-- ---------------------------------------------------------------------
+-- Products
+-- ---------------------------------------------------------------------
+
+CREATE FUNCTION mesh_outbox.check_wire(topic text, partitions int, replication int,
+                                       topic_config jsonb, content_mode text, header_set text)
+    RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    faulty text;
+BEGIN
+    IF topic !~ '^[A-Za-z0-9._-]{1,249}$' OR topic IN ('.', '..') THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('invalid topic "%s"', topic),
+            DETAIL = 'A topic is 1 to 249 characters of A-Z, a-z, 0-9, ".", "_" and "-", and not "." or "..".';
+    END IF;
+    IF partitions NOT BETWEEN 1 AND 100000 THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('invalid number of partitions %s', partitions),
+            DETAIL = 'Allowed is 1 to 100000.';
+    END IF;
+    IF replication NOT BETWEEN 1 AND 32767 THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('invalid replication factor %s', replication),
+            DETAIL = 'Allowed is 1 to 32767, or NULL for the broker''s default.';
+    END IF;
+    IF content_mode NOT IN ('binary', 'structured') THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('invalid content mode "%s"', content_mode),
+            DETAIL = 'Allowed is binary (CloudEvents headers, the payload as value) or structured (one JSON document).';
+    END IF;
+    IF header_set NOT IN ('minimal', 'standard', 'full') THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('invalid header set "%s"', header_set),
+            DETAIL = 'Allowed is minimal, standard or full.';
+    END IF;
+    IF jsonb_typeof(topic_config) <> 'object' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = 'topic_config must be a JSON object',
+            HINT = 'For example {"cleanup.policy": "compact"}.';
+    END IF;
+    SELECT key INTO faulty FROM jsonb_each(topic_config)
+    WHERE jsonb_typeof(value) NOT IN ('string', 'number', 'boolean') LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('topic setting "%s" must be a string, a number or a boolean', faulty);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.check_wire(text, int, int, jsonb, text, text) IS
+    'error if a topic and its settings cannot be right';
+
+CREATE FUNCTION mesh_outbox.create_product(
+    name text, purpose text, topic text DEFAULT NULL, partitions int DEFAULT 1,
+    replication int DEFAULT NULL, topic_config jsonb DEFAULT '{}',
+    content_mode text DEFAULT 'binary', header_set text DEFAULT 'standard') RETURNS void
+    LANGUAGE mesh_outbox_plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF name IS NULL OR name !~ '^[a-z][a-z0-9_-]*\.[a-z][a-z0-9_.-]*$' OR length(name) > 200 THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_name',
+            MESSAGE = format('invalid product name "%s"', name),
+            DETAIL = 'A product''s name is its domain, a dot, and lower-case letters, digits, ".", "_" and "-", 200 characters at most.',
+            HINT = 'For example sales.orders.';
+    END IF;
+    PERFORM mesh_outbox.require_domain(split_part(name, '.', 1), format('create product "%s"', name));
+    PERFORM mesh_outbox.require_text('purpose', purpose);
+    PERFORM mesh_outbox.check_wire(coalesce(topic, name), partitions, replication,
+                                   topic_config, content_mode, header_set);
+    INSERT INTO mesh_outbox.product
+        (name, domain, purpose, topic, partitions, replication, topic_config, content_mode, header_set)
+    VALUES (create_product.name, split_part(create_product.name, '.', 1), create_product.purpose,
+            coalesce(create_product.topic, create_product.name), create_product.partitions,
+            create_product.replication, create_product.topic_config,
+            create_product.content_mode, create_product.header_set)
+    ON CONFLICT DO NOTHING;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'duplicate_object',
+            MESSAGE = format('product "%s" already exists', name),
+            HINT = 'mesh_outbox.alter_product() changes it.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.create_product(text, text, text, int, int, jsonb, text, text) IS
+    'creates a data product: one Kafka topic (default: the product''s name) with what its events look like on the wire; the domain is the part before the first dot';
+
+CREATE FUNCTION mesh_outbox.alter_product(
+    name text, purpose text DEFAULT NULL, replication int DEFAULT NULL,
+    topic_config jsonb DEFAULT NULL, content_mode text DEFAULT NULL, header_set text DEFAULT NULL)
+    RETURNS void
+    LANGUAGE mesh_outbox_plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    product mesh_outbox.product := mesh_outbox.find_product(name);
+BEGIN
+    PERFORM mesh_outbox.require_domain(product.domain, format('alter product "%s"', name));
+    PERFORM mesh_outbox.lock_product(name);
+    IF purpose IS NOT NULL THEN
+        PERFORM mesh_outbox.require_text('purpose', purpose);
+    END IF;
+    PERFORM mesh_outbox.check_wire(product.topic, product.partitions, replication,
+                                   topic_config, content_mode, header_set);
+    UPDATE mesh_outbox.product p
+    SET purpose = coalesce(alter_product.purpose, p.purpose),
+        replication = coalesce(alter_product.replication, p.replication),
+        topic_config = coalesce(alter_product.topic_config, p.topic_config),
+        content_mode = coalesce(alter_product.content_mode, p.content_mode),
+        header_set = coalesce(alter_product.header_set, p.header_set)
+    WHERE p.name = alter_product.name;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.alter_product(text, text, int, jsonb, text, text) IS
+    'changes a product; contracts that exist keep what they say about the wire, later proposals get the new; NULL leaves as it is';
+
+CREATE FUNCTION mesh_outbox.drop_product(name text) RETURNS void
+    LANGUAGE mesh_outbox_plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    product mesh_outbox.product := mesh_outbox.find_product(name);
+    outboxes text;
+    in_force text;
+    consumers text;
+BEGIN
+    PERFORM mesh_outbox.require_domain(product.domain, format('drop product "%s"', name));
+    PERFORM mesh_outbox.lock_product(name);
+    SELECT string_agg(o.relation::text, ', ' ORDER BY o.relation::text) INTO outboxes
+    FROM mesh_outbox.outbox o WHERE o.product = drop_product.name;
+    SELECT string_agg(c.event_type || ' ' || mesh_outbox.version_text(c), ', '
+                      ORDER BY c.event_type, c.major, c.minor, c.patch) INTO in_force
+    FROM mesh_outbox.contract c
+    WHERE c.product = drop_product.name AND c.status IN ('active', 'deprecated');
+    IF outboxes IS NOT NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'dependent_objects_still_exist',
+            MESSAGE = format('cannot drop product "%s" because it has outboxes', name),
+            DETAIL = format('Outboxes: %s.', outboxes),
+            HINT = 'Drop or detach them first, with mesh_outbox.drop_outbox() or mesh_outbox.detach_outbox().';
+    END IF;
+    IF in_force IS NOT NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'dependent_objects_still_exist',
+            MESSAGE = format('cannot drop product "%s" because contracts are in force', name),
+            DETAIL = format('Contracts: %s.', in_force),
+            HINT = 'Retire them first, with mesh_outbox.retire_contract().';
+    END IF;
+    SELECT string_agg(DISTINCT c.name, ', ' ORDER BY c.name) INTO consumers
+    FROM mesh_outbox.consumer c WHERE c.product = drop_product.name;
+    IF consumers IS NOT NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'dependent_objects_still_exist',
+            MESSAGE = format('cannot drop product "%s" because it has consumers', name),
+            DETAIL = format('Consumers: %s.', consumers),
+            HINT = 'Agree with them, then mesh_outbox.unregister_consumer().';
+    END IF;
+    DELETE FROM mesh_outbox.contract c WHERE c.product = drop_product.name;
+    DELETE FROM mesh_outbox.product p WHERE p.name = drop_product.name;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.drop_product(text) IS
+    'drops a product that has no outbox and no contract in force, with its retired contracts';
+
+-- ---------------------------------------------------------------------
+-- Views: the catalog is there to be read, by everybody
+-- ---------------------------------------------------------------------
+
+CREATE VIEW mesh_outbox.domains AS
+    SELECT d.name, d.owner, d.description, d.created_at
+    FROM mesh_outbox.domain d;
+COMMENT ON VIEW mesh_outbox.domains IS 'business areas and the roles that own them';
+
+CREATE VIEW mesh_outbox.products AS
+    SELECT p.name, p.domain, d.owner, p.purpose, p.topic, p.partitions, p.replication,
+           p.topic_config, p.content_mode, p.header_set, p.created_at
+    FROM mesh_outbox.product p JOIN mesh_outbox.domain d ON d.name = p.domain;
+COMMENT ON VIEW mesh_outbox.products IS 'what domains offer to others, one Kafka topic each';
+COMMENT ON COLUMN mesh_outbox.products.replication IS 'replication factor of a topic we create; NULL is the broker''s default';
+
+GRANT SELECT ON mesh_outbox.domains, mesh_outbox.products TO PUBLIC;
