@@ -53,6 +53,13 @@ extern PGDLLEXPORT void _PG_output_plugin_init(struct OutputPluginCallbacks *cb)
 	ReplicationSlotCreate(name, true, persistency, false, false, false)
 #endif
 
+/* 17: a resource owner, or nobody, owns the set; before, a memory context. */
+#if PG_VERSION_NUM < 170000
+#define mo_compat_wait_event_set(n) CreateWaitEventSet(TopMemoryContext, n)
+#else
+#define mo_compat_wait_event_set(n) CreateWaitEventSet(NULL, n)
+#endif
+
 /* 18: acquiring can check for invalidation itself; we look first. */
 #if PG_VERSION_NUM < 180000
 #define mo_compat_slot_acquire(name) ReplicationSlotAcquire(name, true)

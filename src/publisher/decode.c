@@ -48,7 +48,7 @@ struct MoDecoder
 	MoDecodeLimit limit;
 };
 
-/* What the page reader may deliver; set before every step. */
+/* What the page reader may deliver. */
 static XLogRecPtr read_limit;
 
 /* ---------------------------------------------------------------------
@@ -212,29 +212,47 @@ mo_decode_open(const char *slot_name, XLogRecPtr start, int32 publisher_id,
 	return decoder;
 }
 
+/* Both bounds only grow; asking again is needed at the end only. */
+static void
+refresh_limit(MoDecoder *decoder)
+{
+	XLogRecPtr	flushed = mo_decode_flushed();
+
+	read_limit = mo_decode_standby_flushed();
+	decoder->limit = MO_LIMIT_STANDBY;
+	if (read_limit >= flushed)
+	{
+		read_limit = flushed;
+		decoder->limit = MO_LIMIT_FLUSHED;
+	}
+}
+
+/*
+ * A reader that is refused a page forgets its segment: it would open the file
+ * and read the first page again next time.  So it is not even asked where
+ * nothing can be.
+ */
 bool
 mo_decode_step(MoDecoder *decoder)
 {
 	XLogReaderState *reader = decoder->ctx->reader;
 	XLogRecord *record;
 	char	   *error = NULL;
-	XLogRecPtr	flushed;
+	MemoryContext old;
 
+	if (reader->EndRecPtr >= read_limit)
+	{
+		refresh_limit(decoder);
+		if (reader->EndRecPtr >= read_limit)
+			return false;
+	}
 	/* What reader and decoding keep, they allocate in the current context. */
-	MemoryContext old = MemoryContextSwitchTo(decoder->ctx->context);
-
-	/* Both bounds only grow; asking again is needed at the end only. */
+	old = MemoryContextSwitchTo(decoder->ctx->context);
 	record = XLogReadRecord(reader, &error);
 	if (record == NULL && error == NULL)
 	{
-		flushed = mo_decode_flushed();
-		read_limit = mo_decode_standby_flushed();
-		decoder->limit = MO_LIMIT_STANDBY;
-		if (read_limit >= flushed)
-		{
-			read_limit = flushed;
-			decoder->limit = MO_LIMIT_FLUSHED;
-		}
+		/* The record, or its page, ends beyond the limit we had. */
+		refresh_limit(decoder);
 		record = XLogReadRecord(reader, &error);
 	}
 	if (error != NULL)

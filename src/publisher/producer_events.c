@@ -188,7 +188,8 @@ mo_producer_service(MoProducer *producer)
 {
 	char		bytes[64];
 
-	while (read(producer->pipe[0], bytes, sizeof(bytes)) > 0)
+	/* A short read has emptied it; what comes now wakes us again. */
+	while (read(producer->pipe[0], bytes, sizeof(bytes)) == sizeof(bytes))
 		;
 	for (int i = 0; i < MO_LANES; i++)
 		drain_queue(producer, i, producer->queues[i]);

@@ -248,24 +248,43 @@ serve(MoPublisher *pub)
 	return any;
 }
 
+/*
+ * What wakes us: latch, postmaster, the producer's pipe.  Made once, for with
+ * each set come several system calls; the pipe lives as long as the producer.
+ */
+static WaitEventSet *
+wait_set(MoPublisher *pub)
+{
+	static WaitEventSet *set = NULL;
+	static bool with_producer = false;
+
+	if (set == NULL)
+	{
+		set = mo_compat_wait_event_set(3);
+		AddWaitEventToSet(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+		AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	}
+	if (!with_producer && pub->producer != NULL)
+	{
+		AddWaitEventToSet(set, WL_SOCKET_READABLE,
+						  mo_producer_socket(pub->producer), NULL, NULL);
+		with_producer = true;
+	}
+	return set;
+}
+
 void
 mo_publisher_wait(MoPublisher *pub, long timeout)
 {
-	int			events = WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH;
-	pgsocket	fd = PGINVALID_SOCKET;
+	WaitEvent	event;
 
 	if (serve(pub) || timeout == 0)
 		return;
 	/* A batch that was aborted is begun again by the clock. */
 	if (pub->failures > 0)
 		timeout = Min(timeout, UNFLUSHED_MS);
-	if (pub->producer != NULL)
-	{
-		fd = mo_producer_socket(pub->producer);
-		events |= WL_SOCKET_READABLE;
-	}
-	if (WaitLatchOrSocket(MyLatch, events, fd, timeout,
-						  PG_WAIT_EXTENSION) & WL_LATCH_SET)
+	if (WaitEventSetWait(wait_set(pub), timeout, &event, 1,
+						 PG_WAIT_EXTENSION) > 0 && event.events == WL_LATCH_SET)
 		ResetLatch(MyLatch);
 	(void) serve(pub);
 	/* Waiting inside a decoding callback may be long. */
