@@ -5,7 +5,9 @@ drain    one-row transactions piled up while the publisher is paused; from
          resume_publisher to "all published", start of the publisher included
 latency  a steady rate of one-row transactions, synchronous_commit = on; from
          the transaction's commit timestamp to the moment a read-committed
-         consumer has the event
+         consumer has the event.  The same load runs for --warmup seconds first:
+         a broker that has just started compiles its code for a minute, on a
+         core that is not its own
 """
 import argparse
 import os
@@ -124,25 +126,30 @@ class Bench:
 
     # ---- latency
 
+    def load(self, seconds):
+        script = os.path.join(self.o.dir, "insert.sql")
+        with open(script, "w") as f:
+            f.write("\\set id random(1, 1000000000)\n"
+                    "INSERT INTO bench.outbox (event_type, payload) VALUES ('OrderPlaced', "
+                    + PAYLOAD.format(id=":id") + ");\n")
+        subprocess.run([os.path.join(self.o.bindir, "pgbench"), "-n", "-M", "prepared", "-f", script,
+                        "-c", "4", "-j", "1", "-R", str(self.o.rate), "-T", str(seconds),
+                        "-h", "127.0.0.1", "-p", str(self.server.port), "-U", "postgres", "postgres"],
+                       check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
     def latency(self, run):
+        if run == 0 and self.o.warmup > 0:
+            self.load(self.o.warmup)
         seen = {}
         stop = threading.Event()
         ready = threading.Event()
         reader = threading.Thread(target=self.read, args=(seen, ready, stop))
         reader.start()
         ready.wait(30)
-        script = os.path.join(self.o.dir, "insert.sql")
-        with open(script, "w") as f:
-            f.write("\\set id random(1, 1000000000)\n"
-                    "INSERT INTO bench.outbox (event_type, payload) VALUES ('OrderPlaced', "
-                    + PAYLOAD.format(id=":id") + ");\n")
         since = self.server.sql("SELECT clock_timestamp()")[0][0]
         cpu = self.worker_cpu()
         started = time.monotonic()
-        subprocess.run([os.path.join(self.o.bindir, "pgbench"), "-n", "-M", "prepared", "-f", script,
-                        "-c", "4", "-j", "1", "-R", str(self.o.rate), "-T", str(self.o.seconds),
-                        "-h", "127.0.0.1", "-p", str(self.server.port), "-U", "postgres", "postgres"],
-                       check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.load(self.o.seconds)
         took = time.monotonic() - started
         self.published()
         cpu = (self.worker_cpu() - cpu) / took * 100
@@ -208,6 +215,7 @@ def main():
     p.add_argument("--events", type=int, default=500_000)
     p.add_argument("--seconds", type=int, default=30)
     p.add_argument("--rate", type=int, default=1000)
+    p.add_argument("--warmup", type=int, default=90)
     p.add_argument("what", nargs="*", default=["drain", "latency"])
     for name in ("dir", "bindir"):
         p.add_argument("--" + name, required=True)

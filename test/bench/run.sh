@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Rates and latency on Apache Kafka, exactly-once on, standard headers.
 #
-#   test/bench/run.sh [--runs N] [--events N] [--seconds N] [drain] [latency]
+#   test/bench/run.sh [--runs N] [--events N] [--seconds N] [--warmup N]
+#                     [drain] [latency]
 #
 # Everything shares this machine: server, publisher, broker, consumer.  The
 # table says median and spread over the runs.
