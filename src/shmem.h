@@ -19,6 +19,7 @@
 #include "storage/latch.h"
 #include "storage/spin.h"
 
+#include "outbox/refusals.h"
 #include "outbox/violations.h"
 
 #define MO_MAX_PUBLISHERS	64	/* of one server; slots are small */
@@ -148,6 +149,7 @@ typedef struct MoShared
 
 	MoPublisherSlot slots[MO_MAX_PUBLISHERS];
 	MoViolationCounter violations[MO_MAX_VIOLATED]; /* outbox/violations.c */
+	MoRefusals	refusals;		/* outbox/refusals.c */
 } MoShared;
 
 extern MoShared *mo_shared;		/* NULL when not preloaded */

@@ -613,6 +613,10 @@ BEGIN
     PERFORM mesh_outbox.require_domain((mesh_outbox.find_product(dropped.product)).domain,
                                        format('drop outbox %s', outbox));
     PERFORM mesh_outbox.lock_product(dropped.product);
+    IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = outbox) THEN
+        DELETE FROM mesh_outbox.outbox o WHERE o.outbox_id = dropped.outbox_id;
+        RETURN;
+    END IF;
     EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', outbox);
     EXECUTE format('SELECT count(*) FROM %s', outbox) INTO events;
     IF events > 0 AND NOT lose_events THEN
@@ -629,7 +633,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.drop_outbox(regclass, boolean) IS
-    'drops an outbox and its table; refused while it holds events, unless lose_events';
+    'drops an outbox and its table; refused while it holds events, unless lose_events. One whose table is gone is forgotten';
 
 -- ---------------------------------------------------------------------
 -- Who may insert

@@ -15,6 +15,9 @@
  * the publisher is not ready for it, restrict_violation for changing what has
  * happened.
  *
+ * What is wrong with an event is noted in refusals.c too, for the owner of the
+ * outbox, who does not see the producer's errors.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -27,6 +30,7 @@
 #include "utils/varlena.h"
 
 #include "mesh_outbox.h"
+#include "outbox/refusals.h"
 #include "outbox/refuse.h"
 
 /* Longest excerpt of a value in a message, bytes. */
@@ -329,6 +333,7 @@ mo_refuse_event_type(const MoRefusedRow *row, int32 major)
 	const char *majors = majors_in_force(versions);
 	const MoContractVersion *latest;
 
+	mo_refusals_note(row->rel, row->event_type, "event_type");
 	if (versions == NIL)
 		refuse_unknown_type(row);
 	if (major == MO_MAJOR_PINNED)
@@ -366,6 +371,7 @@ mo_refuse_payload(const MoRefusedRow *row)
 	if (violations == NIL)
 		elog(ERROR, "contract %s finds an event both valid and not",
 			 contract_name(row->contract));
+	mo_refusals_note(row->rel, row->event_type, "payload");
 	first = linitial(violations);
 	ereport(ERROR,
 			(errcode(ERRCODE_CHECK_VIOLATION),
@@ -384,6 +390,7 @@ mo_refuse_key(const MoRefusedRow *row, const JsonbValue *value)
 {
 	const char *pointer = row->contract->key->text;
 
+	mo_refusals_note(row->rel, row->event_type, "key");
 	ereport(ERROR,
 			(errcode(ERRCODE_CHECK_VIOLATION),
 			 value == NULL ?
@@ -401,6 +408,7 @@ void
 mo_refuse_other_key(const MoRefusedRow *row, const char *given,
 					const char *expected)
 {
+	mo_refusals_note(row->rel, row->event_type, "key");
 	ereport(ERROR,
 			(errcode(ERRCODE_CHECK_VIOLATION),
 			 errmsg("key of event \"%s\" differs from its payload's",
@@ -421,6 +429,7 @@ mo_refuse_event_time(const MoRefusedRow *row, const JsonbValue *value)
 {
 	const char *pointer = row->contract->event_time->text;
 
+	mo_refusals_note(row->rel, row->event_type, "event_time");
 	ereport(ERROR,
 			(errcode(ERRCODE_CHECK_VIOLATION),
 			 value == NULL ?
@@ -439,6 +448,7 @@ mo_refuse_event_time(const MoRefusedRow *row, const JsonbValue *value)
 void
 mo_refuse_infinite_time(const MoRefusedRow *row)
 {
+	mo_refusals_note(row->rel, row->event_type, "event_time");
 	ereport(ERROR,
 			(errcode(ERRCODE_CHECK_VIOLATION),
 			 errmsg("event time of event \"%s\" is infinite", row->event_type),
@@ -449,6 +459,7 @@ mo_refuse_infinite_time(const MoRefusedRow *row)
 void
 mo_refuse_headers(const MoRefusedRow *row, const char *detail)
 {
+	mo_refusals_note(row->rel, row->event_type, "headers");
 	ereport(ERROR,
 			(errcode(ERRCODE_CHECK_VIOLATION),
 			 errmsg("headers of event \"%s\" are not usable",
