@@ -119,7 +119,7 @@ SELECT pg_drop_replication_slot('check_purge');
 SELECT mesh_outbox.drop_outbox('check_purge.outbox', lose_events => true);
 SELECT mesh_outbox.drop_outbox('check_purge.parted', lose_events => true);
 DELETE FROM mesh_outbox.publisher WHERE publisher_id = 1000001;
-SELECT mesh_outbox.retire_contract('check.orders', 'OrderPlaced', '1.0.0');
+SELECT mesh_outbox.retire_contract('check.orders', 'OrderPlaced', '1.0.0', force_reason => 'test');
 SELECT mesh_outbox.drop_product('check.orders');
 SELECT mesh_outbox.drop_domain('check');
 \o

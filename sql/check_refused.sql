@@ -97,7 +97,7 @@ SELECT mesh_outbox.propose_contract('check.orders', 'OrderReturned', key => '/or
 INSERT INTO check_refused.outbox (event_type, payload) VALUES ('OrderReturned', '{"order_id": 1}');
 SELECT mesh_outbox.activate_contract('check.orders', 'OrderReturned', '1.0.0');
 INSERT INTO check_refused.outbox (event_type, payload) VALUES ('OrderReturned', '{"order_id": 1}');
-SELECT mesh_outbox.retire_contract('check.orders', 'OrderReturned', '1.0.0');
+SELECT mesh_outbox.retire_contract('check.orders', 'OrderReturned', '1.0.0', force_reason => 'test');
 INSERT INTO check_refused.outbox (event_type, payload) VALUES ('OrderReturned', '{"order_id": 1}');
 
 -- Major versions: a row names one, or means the one that was in force first.
@@ -111,7 +111,7 @@ INSERT INTO check_refused.outbox (event_type, major_version, payload) VALUES ('O
 RETURNING major_version, key;
 INSERT INTO check_refused.outbox (event_type, major_version, payload) VALUES ('OrderShipped', 3, '{"id": "a"}');
 INSERT INTO check_refused.outbox (event_type, major_version, payload) VALUES ('OrderShipped', -1, '{"id": "a"}');
-SELECT mesh_outbox.retire_contract('check.orders', 'OrderShipped', '1.0.0');
+SELECT mesh_outbox.retire_contract('check.orders', 'OrderShipped', '1.0.0', force_reason => 'test');
 INSERT INTO check_refused.outbox (event_type, payload) VALUES ('OrderShipped', '{"id": "a"}');
 \o /dev/null
 SELECT mesh_outbox.propose_contract('check.orders', 'OrderShipped', version => '2.1.0', compatibility => 'NONE', key => '/order_id',
@@ -246,10 +246,10 @@ DROP TABLE check_refused.forged;
 
 \o /dev/null
 SELECT mesh_outbox.drop_outbox('check_refused.outbox', lose_events => true);
-SELECT mesh_outbox.retire_contract('check.orders', 'OrderPlaced', '1.0.0');
-SELECT mesh_outbox.retire_contract('check.orders', 'OrderShipped', '2.0.0');
-SELECT mesh_outbox.retire_contract('check.orders', 'OrderShipped', '2.1.0');
-SELECT mesh_outbox.retire_contract('check.orders', 'CustomerMoved', '1.0.0');
+SELECT mesh_outbox.retire_contract('check.orders', 'OrderPlaced', '1.0.0', force_reason => 'test');
+SELECT mesh_outbox.retire_contract('check.orders', 'OrderShipped', '2.0.0', force_reason => 'test');
+SELECT mesh_outbox.retire_contract('check.orders', 'OrderShipped', '2.1.0', force_reason => 'test');
+SELECT mesh_outbox.retire_contract('check.orders', 'CustomerMoved', '1.0.0', force_reason => 'test');
 SELECT mesh_outbox.drop_product('check.orders');
 SELECT mesh_outbox.drop_domain('check');
 \o

@@ -106,7 +106,7 @@ INSERT INTO check_tables.second (event_type, payload) SELECT kind, body FROM fir
 \o /dev/null
 SELECT mesh_outbox.drop_outbox(o, lose_events => true)
 FROM unnest('{check_tables.parted, check_tables.renamed, check_tables.second}'::regclass[]) o;
-SELECT mesh_outbox.retire_contract('check.orders', 'OrderPlaced', '1.0.0');
+SELECT mesh_outbox.retire_contract('check.orders', 'OrderPlaced', '1.0.0', force_reason => 'test');
 SELECT mesh_outbox.drop_product('check.orders');
 SELECT mesh_outbox.drop_domain('check');
 \o

@@ -129,8 +129,8 @@ INSERT INTO check_transactions.outbox (event_type, payload) VALUES ('OrderPlaced
 \o /dev/null
 SELECT mesh_outbox.drop_outbox('check_transactions.outbox', lose_events => true);
 DELETE FROM mesh_outbox.publisher WHERE publisher_id = 1000000;
-SELECT mesh_outbox.retire_contract('check.orders', 'OrderPlaced', '1.0.0');
-SELECT mesh_outbox.retire_contract('check.orders', 'OrderPlaced', '1.1.0');
+SELECT mesh_outbox.retire_contract('check.orders', 'OrderPlaced', '1.0.0', force_reason => 'test');
+SELECT mesh_outbox.retire_contract('check.orders', 'OrderPlaced', '1.1.0', force_reason => 'test');
 SELECT mesh_outbox.drop_product('check.orders');
 SELECT mesh_outbox.drop_domain('check');
 \o

@@ -65,8 +65,9 @@ SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/orde
     "required": ["order_id", "placed_at"]}');
 CALL mesh_outbox.cut_over('sales.orders', 'OrderPlaced', '1.2.0');
 SELECT version, status, in_force FROM mesh_outbox.contracts ORDER BY contract_id;
+-- The proposal below it is superseded.
 SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPlaced', '1.1.0');
-SELECT mesh_outbox.withdraw_proposal('sales.orders', 'OrderPlaced', '1.1.0');
+SELECT end_reason FROM mesh_outbox.contracts WHERE version = '1.1.0';
 SELECT mesh_outbox.withdraw_proposal('sales.orders', 'OrderPlaced', '1.2.0');
 
 -- A new major is a stream of its own.
@@ -79,7 +80,7 @@ SELECT version, status, in_force, topic, ce_type FROM mesh_outbox.contracts ORDE
 SELECT mesh_outbox.deprecate_contract('sales.orders', 'OrderPlaced', '1.2.0');
 SELECT mesh_outbox.deprecate_contract('sales.orders', 'OrderPlaced', '1.2.0');
 SELECT version, status, in_force FROM mesh_outbox.contracts ORDER BY contract_id;
-SELECT mesh_outbox.retire_contract('sales.orders', 'OrderPlaced', '1.2.0');
+SELECT mesh_outbox.retire_contract('sales.orders', 'OrderPlaced', '1.2.0', force_reason => 'nobody came');
 SELECT version, status, in_force FROM mesh_outbox.contracts ORDER BY contract_id;
 
 -- Enforcement changes with a reason.

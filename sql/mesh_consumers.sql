@@ -146,6 +146,7 @@ SELECT rule, path, breaks, message FROM mesh_outbox.check_contract('sales.orders
 
 -- What consumers rely on is not dropped.
 SELECT mesh_outbox.retire_contract('sales.orders', 'OrderPlaced', '1.2.0');
+SELECT mesh_outbox.retire_contract('sales.orders', 'OrderPlaced', '1.2.0', force_reason => 'the shop closes');
 SELECT mesh_outbox.retire_contract('sales.orders', 'OrderPlaced', '2.0.0');
 SELECT mesh_outbox.drop_product('sales.orders');
 SELECT mesh_outbox.unregister_consumer('reports', 'sales.orders', NULL);

@@ -75,6 +75,27 @@ CREATE TABLE mesh_outbox.product (
 COMMENT ON TABLE mesh_outbox.product IS
     'data products: what a domain offers to others, one Kafka topic';
 
+-- Every product has a row, from its creation on.
+CREATE TABLE mesh_outbox.change_rule (
+    product          text PRIMARY KEY REFERENCES mesh_outbox.product ON DELETE CASCADE,
+    -- how long consumers have to object: to a compatible change, to a breaking one
+    notice           interval NOT NULL DEFAULT '0' CHECK (notice >= '0'),
+    breaking_notice  interval NOT NULL DEFAULT '14 days' CHECK (breaking_notice >= '0'),
+    -- least time between the deprecation of a version and its sunset
+    sunset_notice    interval NOT NULL DEFAULT '90 days' CHECK (sunset_notice >= '0'),
+    -- events younger than this keep a version from being retired
+    idle_time        interval NOT NULL DEFAULT '7 days' CHECK (idle_time >= '0'),
+    retire_at_sunset boolean NOT NULL DEFAULT false,
+    -- no version comes into force that a consumer's own tests have not passed
+    verification     boolean NOT NULL DEFAULT false,
+    -- how long no event may have been in breach before "enforce" is called safe
+    calm_time        interval NOT NULL DEFAULT '1 day' CHECK (calm_time >= '0'),
+    -- limits of the trial of a proposal on stored events
+    trial_events     int NOT NULL DEFAULT 10000 CHECK (trial_events >= 0),
+    trial_time       interval NOT NULL DEFAULT '2 s' CHECK (trial_time >= '0')
+);
+COMMENT ON TABLE mesh_outbox.change_rule IS 'what a product''s changes have to wait for and pass';
+
 -- Immutable but for status, enforcement and the times: a publisher looks a
 -- row up by the id stamped on an event, now or at a later re-decode, and must
 -- find the same.  A changed topic or rule is a new row.
@@ -90,6 +111,8 @@ CREATE TABLE mesh_outbox.contract (
     enforcement        text NOT NULL DEFAULT 'enforce'
         CHECK (enforcement IN ('off', 'observe', 'quarantine', 'enforce')),
     enforcement_reason text,
+    -- when the enforcement was last set
+    enforced_at        timestamptz NOT NULL DEFAULT now(),
     description        text,
     compatibility      text NOT NULL DEFAULT 'FULL_TRANSITIVE'
         CHECK (compatibility IN ('NONE', 'BACKWARD', 'FORWARD', 'FULL', 'BACKWARD_TRANSITIVE',
@@ -116,7 +139,12 @@ CREATE TABLE mesh_outbox.contract (
     created_at         timestamptz NOT NULL DEFAULT now(),
     activated_at       timestamptz,
     deprecated_at      timestamptz,
+    -- announced end of a deprecated version, and whether it has been told that it is reached
+    sunset_at          timestamptz,
+    sunset_reached     boolean NOT NULL DEFAULT false,
     retired_at         timestamptz,
+    -- why the sunset was postponed, or the version retired by force or reverted
+    end_reason         text,
     UNIQUE (product, event_type, major, minor, patch)
 );
 COMMENT ON TABLE mesh_outbox.contract IS
@@ -152,6 +180,7 @@ SELECT pg_catalog.pg_extension_config_dump('mesh_outbox.domain', '');
 SELECT pg_catalog.pg_extension_config_dump('mesh_outbox.publisher', '');
 SELECT pg_catalog.pg_extension_config_dump('mesh_outbox.publisher_publisher_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('mesh_outbox.product', '');
+SELECT pg_catalog.pg_extension_config_dump('mesh_outbox.change_rule', '');
 SELECT pg_catalog.pg_extension_config_dump('mesh_outbox.contract', '');
 SELECT pg_catalog.pg_extension_config_dump('mesh_outbox.contract_contract_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('mesh_outbox.publish_grant', '');

@@ -3,7 +3,7 @@
  * guc.c
  *	  The settings: what each means, its unit and its limits.
  *
- * All of them are read by the workers only, so they belong to the
+ * All but the clock are read by the workers only, so they belong to the
  * configuration file and take effect at a reload.
  *
  *-------------------------------------------------------------------------
@@ -80,6 +80,22 @@ define_times(void)
 			   &mo_guc_retained_wal_warning, 0, MAX_KILOBYTES, GUC_UNIT_MB);
 }
 
+/*
+ * Read by mesh_outbox.present() alone, through current_setting().  Superusers
+ * only: whoever sets it decides when notices and sunsets end.
+ */
+static void
+define_clock(void)
+{
+	static char *clock;
+
+	DefineCustomStringVariable(MO_GUC_PREFIX ".clock",
+							   "Sets the time by which notices and sunsets are measured.",
+							   "For rehearsals and tests; empty means the present.",
+							   &clock, "", PGC_SUSET, GUC_NOT_IN_SAMPLE,
+							   NULL, NULL, NULL);
+}
+
 #ifdef MO_FAULT_POINTS
 char	   *mo_guc_fault = NULL;
 
@@ -99,6 +115,7 @@ mo_guc_init(void)
 {
 	define_limits();
 	define_times();
+	define_clock();
 #ifdef MO_FAULT_POINTS
 	define_fault();
 #endif

@@ -98,7 +98,8 @@ BEGIN
     SELECT string_agg(n.key, ', ' ORDER BY n.key) INTO changed
     FROM jsonb_each(to_jsonb(NEW)) n JOIN jsonb_each(to_jsonb(OLD)) o USING (key)
     WHERE n.value <> o.value
-      AND n.key NOT IN ('status', 'enforcement', 'enforcement_reason', 'activated_at', 'deprecated_at', 'retired_at');
+      AND n.key NOT IN ('status', 'enforcement', 'enforcement_reason', 'enforced_at', 'activated_at',
+                        'deprecated_at', 'sunset_at', 'sunset_reached', 'retired_at', 'end_reason');
     IF changed IS NOT NULL THEN
         RAISE EXCEPTION USING
             ERRCODE = 'object_not_in_prerequisite_state',
@@ -213,6 +214,8 @@ BEGIN
     draft.ce_source := 'urn:mesh-outbox:' || owning.name;
     draft.ce_dataschema := format('urn:mesh-outbox:%s:%s:%s', owning.name, event_type, version);
     draft.created_at := now();
+    draft.enforced_at := now();
+    draft.sunset_reached := false;
     RETURN draft;
 END
 $$;
@@ -248,6 +251,7 @@ CREATE FUNCTION mesh_outbox.propose_contract(
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     draft mesh_outbox.contract;
+    rules mesh_outbox.change_rule := mesh_outbox.change_rules_of(product);
     faults text;
 BEGIN
     PERFORM mesh_outbox.require_domain((mesh_outbox.find_product(product)).domain,
@@ -256,7 +260,9 @@ BEGIN
     draft := mesh_outbox.draft_contract(product, event_type, schema, key, version, event_time, description,
                                         compatibility, enforcement, open, topic);
     draft.override_reason := override_reason;
-    draft.notice_until := now() + coalesce(notice, CASE WHEN override_reason IS NOT NULL THEN interval '14 days' END);
+    draft.notice_until := mesh_outbox.present()
+                          + coalesce(notice, CASE WHEN override_reason IS NOT NULL THEN rules.breaking_notice
+                                                  ELSE nullif(rules.notice, '0') END);
     faults := mesh_outbox.record_proposal(draft);
     IF faults IS NOT NULL AND override_reason IS NULL THEN
         RAISE EXCEPTION USING
@@ -267,15 +273,16 @@ BEGIN
             HINT = 'mesh_outbox.check_contract() shows all findings and what would be allowed; a breaking change needs a new major version.';
     ELSIF faults IS NOT NULL THEN
         PERFORM mesh_outbox.require_text('override_reason', override_reason);
-        IF notice < interval '14 days' THEN
-            PERFORM mesh_outbox.require_admin('give less than 14 days notice of a breaking change');
+        IF notice < rules.breaking_notice THEN
+            PERFORM mesh_outbox.require_admin(format('give less than %s notice of a breaking change',
+                                                     rules.breaking_notice));
         END IF;
     END IF;
     RETURN mesh_outbox.version_text(draft);
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.propose_contract(text, text, json, text, text, text, text, text, text, boolean, text, text, interval) IS
-    'checks and records a contract version that is not yet in force, and tells its consumers; returns its version (default: 1.0.0, then the next minor). key and event_time are JSON Pointers into the payload. Refused when it breaks somebody, unless override_reason says why it must be; then consumers have 14 days notice, or what notice says';
+    'checks and records a contract version that is not yet in force, and tells its consumers; returns its version (default: 1.0.0, then the next minor). key and event_time are JSON Pointers into the payload. Refused when it breaks somebody, unless override_reason says why it must be; then consumers have the product''s notice of a breaking change (14 days), or what notice says';
 
 CREATE FUNCTION mesh_outbox.check_enforcement(enforcement text) RETURNS void
     LANGUAGE plpgsql IMMUTABLE
@@ -414,6 +421,11 @@ BEGIN
     END IF;
     UPDATE mesh_outbox.contract c SET status = 'active', activated_at = now()
     WHERE c.contract_id = contract.contract_id;
+    -- Nobody can activate a lower proposal of the major any more.
+    UPDATE mesh_outbox.contract c
+    SET status = 'retired', retired_at = mesh_outbox.present(), end_reason = 'superseded by ' || version
+    WHERE c.product = contract.product AND c.event_type = contract.event_type AND c.major = contract.major
+      AND c.status IN ('draft', 'proposed') AND (c.minor, c.patch) < (contract.minor, contract.patch);
     -- An INSERT that names no major keeps meaning the one it has always meant.
     UPDATE mesh_outbox.outbox o SET pinned = o.pinned || jsonb_build_object(contract.event_type, contract.major)
     WHERE o.product = contract.product AND NOT o.pinned ? contract.event_type;
@@ -480,54 +492,6 @@ $$;
 COMMENT ON PROCEDURE mesh_outbox.cut_over(text, text, text, interval, boolean) IS
     'puts a later contract version into force: tries with growing pauses until no INSERT is in flight, and tells who is in the way';
 
-CREATE FUNCTION mesh_outbox.deprecate_contract(product text, event_type text, version text) RETURNS void
-    LANGUAGE mesh_outbox_plpgsql
-    SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    contract mesh_outbox.contract;
-BEGIN
-    PERFORM mesh_outbox.require_domain((mesh_outbox.find_product(product)).domain, 'deprecate a contract');
-    PERFORM mesh_outbox.lock_product(product);
-    contract := mesh_outbox.find_contract(product, event_type, version);
-    IF contract.status <> 'active' THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'object_not_in_prerequisite_state',
-            MESSAGE = format('contract %s %s of product "%s" is %s, not active',
-                             event_type, version, product, contract.status);
-    END IF;
-    UPDATE mesh_outbox.contract c SET status = 'deprecated', deprecated_at = now()
-    WHERE c.contract_id = contract.contract_id;
-END
-$$;
-COMMENT ON FUNCTION mesh_outbox.deprecate_contract(text, text, text) IS
-    'announces the end of a contract version; it stays in force until it is retired';
-
--- The versions below it go with it: were they left, the next lower one would
--- come back into force in silence.
-CREATE FUNCTION mesh_outbox.retire_contract(product text, event_type text, version text) RETURNS void
-    LANGUAGE mesh_outbox_plpgsql
-    SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    contract mesh_outbox.contract;
-BEGIN
-    PERFORM mesh_outbox.require_domain((mesh_outbox.find_product(product)).domain, 'retire a contract');
-    PERFORM mesh_outbox.lock_product(product);
-    contract := mesh_outbox.find_contract(product, event_type, version);
-    IF contract.status NOT IN ('active', 'deprecated') THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'object_not_in_prerequisite_state',
-            MESSAGE = format('contract %s %s of product "%s" is %s, neither active nor deprecated',
-                             event_type, version, product, contract.status);
-    END IF;
-    UPDATE mesh_outbox.contract c SET status = 'retired', retired_at = now()
-    WHERE c.product = contract.product AND c.event_type = contract.event_type
-      AND c.major = contract.major AND (c.minor, c.patch) <= (contract.minor, contract.patch)
-      AND c.status IN ('active', 'deprecated');
-END
-$$;
-COMMENT ON FUNCTION mesh_outbox.retire_contract(text, text, text) IS
-    'ends a contract version and the lower ones of its major; INSERTs that no other version of the major accepts are refused from the commit on';
-
 CREATE FUNCTION mesh_outbox.set_enforcement(product text, event_type text, version text,
                                             enforcement text, reason text) RETURNS void
     LANGUAGE mesh_outbox_plpgsql
@@ -563,13 +527,15 @@ CREATE VIEW mesh_outbox.contracts AS
            c.enforcement, c.enforcement_reason, c.compatibility, c.open, c.description,
            c.key_pointer AS key, c.event_time_pointer AS event_time, c.schema, c.resolved_schema,
            c.topic, c.partitions, c.ce_type, c.ce_source, c.ce_dataschema,
-           c.created_at, c.activated_at, c.deprecated_at, c.retired_at, c.contract_id
+           c.created_at, c.activated_at, c.deprecated_at, c.sunset_at, c.retired_at, c.end_reason, c.contract_id
     FROM mesh_outbox.contract c;
 COMMENT ON VIEW mesh_outbox.contracts IS 'contract versions of event types';
 COMMENT ON COLUMN mesh_outbox.contracts.in_force IS
     'whether INSERTs of this major are checked against this version: the highest that is active or deprecated';
 COMMENT ON COLUMN mesh_outbox.contracts.key IS 'JSON Pointer to the payload''s value that becomes the Kafka key';
 COMMENT ON COLUMN mesh_outbox.contracts.event_time IS 'JSON Pointer to the payload''s event time; NULL when it has none';
+COMMENT ON COLUMN mesh_outbox.contracts.sunset_at IS 'announced end of a deprecated version; it stays in force until it is retired';
+COMMENT ON COLUMN mesh_outbox.contracts.end_reason IS 'why the sunset was postponed, or the version retired by force, reverted or superseded';
 COMMENT ON COLUMN mesh_outbox.contracts.resolved_schema IS 'the schema with its references bundled, as INSERTs are checked against it';
 COMMENT ON COLUMN mesh_outbox.contracts.open IS 'whether properties that the schema does not declare are accepted';
 

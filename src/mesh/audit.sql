@@ -101,7 +101,11 @@ CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.publish_gra
 CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.consumer
     FOR EACH ROW EXECUTE FUNCTION mesh_outbox.record_change('name', 'product', 'event_type', 'major');
 CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.notification
+    FOR EACH ROW EXECUTE FUNCTION mesh_outbox.record_change('contract_id', 'consumer_id', 'kind');
+CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.verification
     FOR EACH ROW EXECUTE FUNCTION mesh_outbox.record_change('contract_id', 'consumer_id');
+CREATE TRIGGER audit AFTER UPDATE ON mesh_outbox.change_rule
+    FOR EACH ROW EXECUTE FUNCTION mesh_outbox.record_change('product');
 CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.term
     FOR EACH ROW EXECUTE FUNCTION mesh_outbox.record_change('name');
 CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.term_exception

@@ -17,6 +17,8 @@ CREATE TABLE mesh_outbox.consumer (
     max_lag         interval,
     min_retention   interval,
     filters_by_type boolean NOT NULL DEFAULT false,
+    -- no version comes into force before its own tests have passed
+    verifies        boolean NOT NULL DEFAULT false,
     registered_by   name NOT NULL,
     created_at      timestamptz NOT NULL DEFAULT now(),
     UNIQUE NULLS NOT DISTINCT (name, product, event_type, major)
@@ -271,9 +273,11 @@ COMMENT ON FUNCTION mesh_outbox.unregister_consumer(text, text, text, int) IS
 CREATE VIEW mesh_outbox.consumers AS
     SELECT c.name AS consumer, c.product, c.event_type, c.major, c.fields, c.expectation, c.contact,
            c.kafka_principal, c.kafka_group, c.max_lag, c.min_retention, c.filters_by_type,
-           c.registered_by, c.created_at, c.consumer_id
+           c.verifies, c.registered_by, c.created_at, c.consumer_id
     FROM mesh_outbox.consumer c;
 COMMENT ON VIEW mesh_outbox.consumers IS 'who relies on what';
 COMMENT ON COLUMN mesh_outbox.consumers.event_type IS 'NULL: every event type of the product';
 COMMENT ON COLUMN mesh_outbox.consumers.fields IS 'JSON Pointers to the properties it names; they must stay declared';
+COMMENT ON COLUMN mesh_outbox.consumers.verifies IS
+    'whether no version of the major comes into force before the consumer''s own tests have passed';
 GRANT SELECT ON mesh_outbox.consumers TO PUBLIC;

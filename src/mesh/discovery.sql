@@ -110,7 +110,7 @@ CREATE FUNCTION mesh_outbox.release_notes(product text, event_type text)
             ORDER BY string_to_array(e.version, '.')::int[] DESC LIMIT 1) p
         CROSS JOIN LATERAL mesh_outbox.contract_changes(p.resolved_schema, c.resolved_schema) d
         WHERE c.product = release_notes.product AND c.event_type = release_notes.event_type
-          AND c.status <> 'draft'
+          AND c.status <> 'draft' AND (c.status <> 'retired' OR c.activated_at IS NOT NULL)
         ORDER BY string_to_array(c.version, '.')::int[] DESC, d.path;
     END;
 COMMENT ON FUNCTION mesh_outbox.release_notes(text, text) IS

@@ -255,6 +255,7 @@ BEGIN
             MESSAGE = format('product "%s" already exists', name),
             HINT = 'mesh_outbox.alter_product() changes it.';
     END IF;
+    INSERT INTO mesh_outbox.change_rule (product) VALUES (create_product.name);
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.create_product(text, text, text, int, int, jsonb, text, text) IS
