@@ -21,7 +21,9 @@ SELECT severity, rule, path, message FROM mesh_outbox.check_contract('sales.orde
         "eMail": {"type": "string", "description": "of the customer"},
         "placed_at": {"type": "integer", "description": "seconds"},
         "lines": {"type": "array", "description": "what", "items": {"type": "object"}}}, "required": ["id"]}');
-SELECT count(*) AS all_is_well FROM mesh_outbox.check_contract('sales.orders', 'OrderPlaced', key => '/id', description => 'x',
+SELECT mesh_outbox.assign_duty('accountable', 'sales@example.org', domain => 'sales');
+SELECT mesh_outbox.alter_product('sales.orders', latency => '5 s', retention => '30 days');
+SELECT count(*) AS all_is_well FROM mesh_outbox.check_contract('sales.orders', 'OrderPlaced', key => '/id', description => 'somebody placed an order',
     schema => '{"type": "object", "properties": {"id": {"type": "integer", "description": "number of the order"},
         "total": {"type": "string", "pattern": "^[0-9]+[.][0-9]{2}$", "x-money": true, "description": "with tax"},
         "email": {"type": "string", "maxLength": 200, "x-privacy": "personal", "description": "of the customer"},
@@ -37,7 +39,7 @@ SELECT mesh_outbox.set_policy('described', 'suspended');
 SELECT mesh_outbox.set_policy('names', 'suspended');
 SELECT mesh_outbox.drop_policy('names');
 SET ROLE regress_sales;
-SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/id', description => 'x',
+SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/id', description => 'somebody placed an order',
     schema => '{"type": "object", "properties": {"id": {"type": "integer"}, "total": {"type": "number", "x-money": true}}, "required": ["id"]}');
 
 -- One's own: what it may see and do is what its owner may.
@@ -69,7 +71,7 @@ SELECT mesh_outbox.create_policy('volatile', 'rules.volatile', description => 'v
 SELECT mesh_outbox.create_policy(n, 'rules.' || n, description => n)
 FROM unnest('{nosy,reads,writes,becomes,sets}'::text[]) n;
 SET ROLE regress_sales;
-SELECT severity, rule, message FROM mesh_outbox.check_contract('sales.orders', 'OrderPlaced', key => '/id', description => 'x',
+SELECT severity, rule, message FROM mesh_outbox.check_contract('sales.orders', 'OrderPlaced', key => '/id', description => 'somebody placed an order',
     schema => '{"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}');
 SELECT current_user, current_setting('work_mem') <> '1GB' AS setting_kept;
 
@@ -79,12 +81,12 @@ SELECT mesh_outbox.drop_policy(n) FROM unnest('{nosy,reads,writes,becomes,sets}'
 SELECT mesh_outbox.create_policy('sleeps', 'rules.sleeps', description => 'takes its time');
 SELECT mesh_outbox.set_policy('sleeps', 'active');
 SET ROLE regress_sales;
-SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/id', description => 'x',
+SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/id', description => 'somebody placed an order',
     schema => '{"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}');
 SET ROLE regress_admin;
 SELECT mesh_outbox.set_policy('sleeps', 'suspended');
 SET ROLE regress_sales;
-SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/id', description => 'x',
+SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/id', description => 'somebody placed an order',
     schema => '{"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}');
 SELECT severity, rule, message FROM mesh_outbox.findings;
 

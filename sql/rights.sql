@@ -25,6 +25,7 @@ SELECT mesh_outbox.create_product('sales.orders', purpose => 'orders');
 SELECT mesh_outbox.create_product('other.mine', purpose => 'theirs');
 SELECT mesh_outbox.create_term('word', '{"type": "string"}', domain => 'sales', description => 'x');
 SELECT mesh_outbox.create_product('sales.empty', purpose => 'nothing yet');
+SELECT mesh_outbox.assign_duty('informed', 'x', product => 'sales.orders');
 SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/id',
     schema => '{"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}');
 SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPlaced', '1.0.0');
@@ -55,6 +56,14 @@ INSERT INTO attempt (function, statement) VALUES
     ('create_product', $$mesh_outbox.create_product('sales.new', purpose => 'x')$$),
     ('alter_product', $$mesh_outbox.alter_product('sales.orders', purpose => 'x')$$),
     ('drop_product', $$mesh_outbox.drop_product('sales.empty')$$),
+    ('assign_duty', $$mesh_outbox.assign_duty('accountable', 'x', product => 'sales.orders')$$),
+    ('release_duty', $$mesh_outbox.release_duty('informed', 'x', product => 'sales.orders')$$),
+    ('hand_over', $$mesh_outbox.hand_over('x', 'y', reason => 'x')$$),
+    ('set_co_owners', $$mesh_outbox.set_co_owners('sales.empty', '{other}')$$),
+    ('approve_contract', $$mesh_outbox.approve_contract('sales.orders', 'OrderPlaced', '1.1.0', 'other')$$),
+    ('set_inputs', $$mesh_outbox.set_inputs('sales.empty', '{other.mine}')$$),
+    ('set_product_status', $$mesh_outbox.set_product_status('sales.empty', 'retired')$$),
+    ('set_review', $$mesh_outbox.set_review('sales.orders', 'OrderPlaced', due => current_date + 1)$$),
     ('register_schema', $$mesh_outbox.register_schema('https://example.org/s', '{}')$$),
     ('unregister_schema', $$mesh_outbox.unregister_schema('https://example.org/none')$$),
     ('propose_contract', $$mesh_outbox.propose_contract('sales.orders', 'New', key => '/id',

@@ -70,7 +70,18 @@ CREATE TABLE mesh_outbox.product (
     topic_config jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(topic_config) = 'object'),
     content_mode text NOT NULL DEFAULT 'binary' CHECK (content_mode IN ('binary', 'structured')),
     header_set   text NOT NULL DEFAULT 'standard' CHECK (header_set IN ('minimal', 'standard', 'full')),
-    created_at   timestamptz NOT NULL DEFAULT now()
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    status       text NOT NULL DEFAULT 'draft' CHECK (status IN ('draft', 'active', 'deprecated', 'retired')),
+    -- what its owner promises; NULL: nothing
+    latency      interval CHECK (latency > '0'),
+    availability numeric CHECK (availability > 0 AND availability <= 100),
+    freshness    interval CHECK (freshness > '0'),
+    retention    interval CHECK (retention > '0'),
+    residency    text CHECK (residency <> ''),
+    classification text CHECK (classification IN ('public', 'internal', 'confidential', 'restricted')),
+    quality      jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(quality) = 'object'),
+    -- whether consumers register as they like, or are granted it first
+    access       text NOT NULL DEFAULT 'open' CHECK (access IN ('open', 'on request'))
 );
 COMMENT ON TABLE mesh_outbox.product IS
     'data products: what a domain offers to others, one Kafka topic';

@@ -114,6 +114,16 @@ CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.policy
     FOR EACH ROW EXECUTE FUNCTION mesh_outbox.record_change('name');
 CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.policy_state
     FOR EACH ROW EXECUTE FUNCTION mesh_outbox.record_change('policy');
+CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.duty
+    FOR EACH ROW EXECUTE FUNCTION mesh_outbox.record_change('domain', 'product', 'term', 'duty');
+CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.co_owner
+    FOR EACH ROW EXECUTE FUNCTION mesh_outbox.record_change('product', 'domain');
+CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.approval
+    FOR EACH ROW EXECUTE FUNCTION mesh_outbox.record_change('contract_id', 'domain');
+CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.product_input
+    FOR EACH ROW EXECUTE FUNCTION mesh_outbox.record_change('product', 'input');
+CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.review
+    FOR EACH ROW EXECUTE FUNCTION mesh_outbox.record_change('product', 'event_type');
 
 CREATE FUNCTION mesh_outbox.verify_audit() RETURNS TABLE (audit_no bigint, problem text)
     LANGUAGE mesh_outbox_plpgsql STABLE

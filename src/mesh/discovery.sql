@@ -46,6 +46,24 @@ BEGIN
     UNION ALL
     SELECT 'owner', p.owner::text, 'domain ' || p.domain FROM mesh_outbox.products p WHERE p.name = product
     UNION ALL
+    SELECT 'status', p.status, concat_ws('; ', 'classified ' || p.classification, 'stays in ' || p.residency,
+                                         CASE p.access WHEN 'on request' THEN 'access on request' END)
+    FROM mesh_outbox.products p WHERE p.name = product
+    UNION ALL
+    SELECT 'promise', v.name, v.detail
+    FROM mesh_outbox.products p,
+         LATERAL (VALUES ('latency', p.latency::text), ('availability', p.availability || ' %'), ('freshness', p.freshness::text),
+                         ('retention', p.retention::text), ('quality', nullif(p.quality, '{}')::text)) v (name, detail)
+    WHERE p.name = product AND v.detail IS NOT NULL
+    UNION ALL
+    SELECT r.duty, r.party, CASE r.kind WHEN 'domain' THEN 'of domain ' || r.name END
+    FROM mesh_outbox.responsibilities r JOIN mesh_outbox.products p ON p.name = product
+    WHERE r.kind = 'product' AND r.name = product OR r.kind = 'domain' AND r.name = p.domain
+    UNION ALL
+    SELECT 'co-owner', c.domain, 'approves every contract' FROM mesh_outbox.co_owners c WHERE c.product = describe_product.product
+    UNION ALL
+    SELECT l.direction, l.product, 'domain ' || l.domain FROM mesh_outbox.lineage(product) l WHERE l.distance = 1
+    UNION ALL
     SELECT 'topic', c.topic, format('%s partitions, %s', c.partitions, string_agg(DISTINCT c.ce_type, ', ' ORDER BY c.ce_type))
     FROM mesh_outbox.contracts c WHERE c.product = describe_product.product AND c.in_force
     GROUP BY c.topic, c.partitions;
@@ -148,6 +166,17 @@ BEGIN
            format('CALL mesh_outbox.cut_over(%L, %L, %L)', c.product, c.event_type, mesh_outbox.version_text(c))
     FROM mesh_outbox.contract c JOIN mesh_outbox.product p ON p.name = c.product
     WHERE c.status = 'proposed' AND p.domain IN (SELECT name FROM mine)
+    UNION ALL
+    SELECT 'approve a proposal as co-owner', a.product, a.event_type, a.version, a.domain, c.created_at,
+           format('SELECT mesh_outbox.approve_contract(%L, %L, %L, %L)', a.product, a.event_type, a.version, a.domain)
+    FROM mesh_outbox.approvals a
+    JOIN mesh_outbox.contracts c ON (c.product, c.event_type, c.version) = (a.product, a.event_type, a.version)
+    WHERE a.status = 'proposed' AND a.approved_at IS NULL AND a.domain IN (SELECT name FROM mine)
+    UNION ALL
+    SELECT 'review a contract', r.product, r.event_type, NULL, NULL, r.due::timestamptz,
+           format('SELECT mesh_outbox.set_review(%L, %L, due => ''…'', note => ''…'')', r.product, r.event_type)
+    FROM mesh_outbox.review r JOIN mesh_outbox.product p ON p.name = r.product
+    WHERE r.due <= current_date AND p.domain IN (SELECT name FROM mine)
     ORDER BY 6, 2, 3, 4, 5;
 END
 $$;

@@ -258,7 +258,9 @@ BEGIN
           UNION ALL SELECT * FROM mesh_outbox.doctor_triggers()
           UNION ALL SELECT * FROM mesh_outbox.doctor_outboxes()
           UNION ALL SELECT * FROM mesh_outbox.doctor_dead_letters()
-          UNION ALL SELECT * FROM mesh_outbox.doctor_refusals()) p
+          UNION ALL SELECT * FROM mesh_outbox.doctor_refusals()
+          UNION ALL SELECT * FROM mesh_outbox.doctor_owners()
+          UNION ALL SELECT * FROM mesh_outbox.doctor_overdue()) p
     WHERE mesh_outbox.may_see_all() OR p.domain IN (SELECT mesh_outbox.owned_domains())
     ORDER BY array_position(ARRAY['error', 'warning', 'notice'], p.severity),
              p.object COLLATE "C", p.problem COLLATE "C";

@@ -140,6 +140,10 @@ DECLARE
                       FROM mesh_outbox.product p WHERE p.domain = drop_domain.name);
     terms text := (SELECT string_agg(t.name, ', ' ORDER BY t.name)
                    FROM mesh_outbox.term t WHERE t.domain = drop_domain.name);
+    co_owned text := (SELECT string_agg(c.product, ', ' ORDER BY c.product)
+                      FROM mesh_outbox.co_owner c WHERE c.domain = drop_domain.name);
+    consumed text := (SELECT string_agg(DISTINCT c.product, ', ' ORDER BY c.product)
+                      FROM mesh_outbox.consumer c WHERE c.name = drop_domain.name);
 BEGIN
     PERFORM mesh_outbox.require_admin('drop a domain');
     PERFORM mesh_outbox.require_domain(name, 'drop a domain');
@@ -157,12 +161,26 @@ BEGIN
             DETAIL = format('Terms: %s.', terms),
             HINT = 'Drop them first, with mesh_outbox.drop_term().';
     END IF;
+    IF co_owned IS NOT NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'dependent_objects_still_exist',
+            MESSAGE = format('cannot drop domain "%s" because it co-owns products', name),
+            DETAIL = format('Products: %s.', co_owned),
+            HINT = 'Take it from their co-owners first, with mesh_outbox.set_co_owners().';
+    END IF;
+    IF consumed IS NOT NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'dependent_objects_still_exist',
+            MESSAGE = format('cannot drop domain "%s" because it consumes products', name),
+            DETAIL = format('Products: %s.', consumed),
+            HINT = 'Unregister it first, with mesh_outbox.unregister_consumer().';
+    END IF;
     DELETE FROM mesh_outbox.domain d WHERE d.name = drop_domain.name;
     PERFORM mesh_outbox.hold_owner(NULL, old_owner);
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.drop_domain(text) IS
-    'drops a domain that has no products; for administrators';
+    'drops a domain that owns no products or terms, co-owns and consumes none; for administrators';
 
 -- ---------------------------------------------------------------------
 -- Products
@@ -224,6 +242,55 @@ $$;
 COMMENT ON FUNCTION mesh_outbox.check_wire(text, int, int, jsonb, text, text) IS
     'error if a topic and its settings cannot be right';
 
+CREATE FUNCTION mesh_outbox.check_promises(latency interval, availability numeric, freshness interval,
+                                           retention interval, classification text, quality jsonb, access text)
+    RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    faulty text;
+BEGIN
+    IF least(latency, freshness, retention) <= interval '0' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = 'latency, freshness and retention must be longer than nothing';
+    END IF;
+    IF NOT availability BETWEEN 0.000001 AND 100 THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('invalid availability %s', availability),
+            DETAIL = 'It is a percentage above 0 and up to 100, for example 99.9.';
+    END IF;
+    IF classification NOT IN ('public', 'internal', 'confidential', 'restricted') THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('invalid classification "%s"', classification),
+            DETAIL = 'Allowed is public, internal, confidential or restricted.';
+    END IF;
+    IF access NOT IN ('open', 'on request') THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('invalid access "%s"', access),
+            DETAIL = 'Allowed is open (consumers register as they like) or on request (they need mesh_outbox.grant_consume).';
+    END IF;
+    SELECT q.key INTO faulty FROM jsonb_each(quality) q
+    WHERE NOT CASE q.key
+        WHEN 'events_per_day' THEN jsonb_typeof(q.value) = 'number'
+        WHEN 'null_rate' THEN jsonb_typeof(q.value) = 'object'
+             AND NOT jsonb_path_exists(q.value, '$.* ? (@.type() != "number" || @ < 0 || @ > 1)')
+        ELSE false END
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('invalid quality threshold "%s"', faulty),
+            DETAIL = 'Allowed is events_per_day (the least number) and null_rate (JSON Pointer → the highest share, 0 to 1, of events where it is absent or null).';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.check_promises(interval, numeric, interval, interval, text, jsonb, text) IS
+    'error if what a product promises cannot be right';
+
 CREATE FUNCTION mesh_outbox.create_product(
     name text, purpose text, topic text DEFAULT NULL, partitions int DEFAULT 1,
     replication int DEFAULT NULL, topic_config jsonb DEFAULT '{}',
@@ -263,7 +330,10 @@ COMMENT ON FUNCTION mesh_outbox.create_product(text, text, text, int, int, jsonb
 
 CREATE FUNCTION mesh_outbox.alter_product(
     name text, purpose text DEFAULT NULL, replication int DEFAULT NULL,
-    topic_config jsonb DEFAULT NULL, content_mode text DEFAULT NULL, header_set text DEFAULT NULL)
+    topic_config jsonb DEFAULT NULL, content_mode text DEFAULT NULL, header_set text DEFAULT NULL,
+    latency interval DEFAULT NULL, availability numeric DEFAULT NULL, freshness interval DEFAULT NULL,
+    retention interval DEFAULT NULL, residency text DEFAULT NULL, classification text DEFAULT NULL,
+    quality jsonb DEFAULT NULL, access text DEFAULT NULL)
     RETURNS void
     LANGUAGE mesh_outbox_plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
@@ -277,17 +347,26 @@ BEGIN
     END IF;
     PERFORM mesh_outbox.check_wire(product.topic, product.partitions, replication,
                                    topic_config, content_mode, header_set);
+    PERFORM mesh_outbox.check_promises(latency, availability, freshness, retention, classification, quality, access);
     UPDATE mesh_outbox.product p
     SET purpose = coalesce(alter_product.purpose, p.purpose),
         replication = coalesce(alter_product.replication, p.replication),
         topic_config = coalesce(alter_product.topic_config, p.topic_config),
         content_mode = coalesce(alter_product.content_mode, p.content_mode),
-        header_set = coalesce(alter_product.header_set, p.header_set)
+        header_set = coalesce(alter_product.header_set, p.header_set),
+        latency = coalesce(alter_product.latency, p.latency),
+        availability = coalesce(alter_product.availability, p.availability),
+        freshness = coalesce(alter_product.freshness, p.freshness),
+        retention = coalesce(alter_product.retention, p.retention),
+        residency = coalesce(alter_product.residency, p.residency),
+        classification = coalesce(alter_product.classification, p.classification),
+        quality = coalesce(alter_product.quality, p.quality),
+        access = coalesce(alter_product.access, p.access)
     WHERE p.name = alter_product.name;
 END
 $$;
-COMMENT ON FUNCTION mesh_outbox.alter_product(text, text, int, jsonb, text, text) IS
-    'changes a product; contracts that exist keep what they say about the wire, later proposals get the new; NULL leaves as it is';
+COMMENT ON FUNCTION mesh_outbox.alter_product(text, text, int, jsonb, text, text, interval, numeric, interval, interval, text, text, jsonb, text) IS
+    'changes a product and what its owner promises: latency, availability (percent), freshness, retention, residency, classification (public, internal, confidential or restricted), quality ({"null_rate": {"/field": 0.01}, "events_per_day": 100}), access (open or on request). Contracts that exist keep what they say about the wire, later proposals get the new; NULL leaves as it is';
 
 CREATE FUNCTION mesh_outbox.drop_product(name text) RETURNS void
     LANGUAGE mesh_outbox_plpgsql
@@ -296,6 +375,7 @@ DECLARE
     product mesh_outbox.product := mesh_outbox.find_product(name);
     outboxes text;
     in_force text;
+    derived text;
     consumers text;
 BEGIN
     PERFORM mesh_outbox.require_domain(product.domain, format('drop product "%s"', name));
@@ -320,6 +400,15 @@ BEGIN
             DETAIL = format('Contracts: %s.', in_force),
             HINT = 'Retire them first, with mesh_outbox.retire_contract().';
     END IF;
+    SELECT string_agg(i.product, ', ' ORDER BY i.product) INTO derived
+    FROM mesh_outbox.product_input i WHERE i.input = drop_product.name;
+    IF derived IS NOT NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'dependent_objects_still_exist',
+            MESSAGE = format('cannot drop product "%s" because products are made from it', name),
+            DETAIL = format('Products: %s.', derived),
+            HINT = 'Their owners take it from their inputs with mesh_outbox.set_inputs().';
+    END IF;
     SELECT string_agg(DISTINCT c.name, ', ' ORDER BY c.name) INTO consumers
     FROM mesh_outbox.consumer c WHERE c.product = drop_product.name;
     IF consumers IS NOT NULL THEN
@@ -334,7 +423,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.drop_product(text) IS
-    'drops a product that has no outbox and no contract in force, with its retired contracts';
+    'drops a product that has no outbox, no contract in force, no consumers and no products made from it, with its retired contracts';
 
 -- ---------------------------------------------------------------------
 -- Views: the catalog is there to be read, by everybody
@@ -347,9 +436,19 @@ COMMENT ON VIEW mesh_outbox.domains IS 'business areas and the roles that own th
 
 CREATE VIEW mesh_outbox.products AS
     SELECT p.name, p.domain, d.owner, p.purpose, p.topic, p.partitions, p.replication,
-           p.topic_config, p.content_mode, p.header_set, p.created_at
+           p.topic_config, p.content_mode, p.header_set, p.created_at,
+           p.status, p.latency, p.availability, p.freshness, p.retention, p.residency,
+           p.classification, p.quality, p.access
     FROM mesh_outbox.product p JOIN mesh_outbox.domain d ON d.name = p.domain;
 COMMENT ON VIEW mesh_outbox.products IS 'what domains offer to others, one Kafka topic each';
 COMMENT ON COLUMN mesh_outbox.products.replication IS 'replication factor of a topic we create; NULL is the broker''s default';
+COMMENT ON COLUMN mesh_outbox.products.status IS 'draft until its first contract is active; deprecated and retired with set_product_status()';
+COMMENT ON COLUMN mesh_outbox.products.latency IS 'promised: commit to Kafka';
+COMMENT ON COLUMN mesh_outbox.products.availability IS 'promised, percent';
+COMMENT ON COLUMN mesh_outbox.products.freshness IS 'promised: event time to Kafka';
+COMMENT ON COLUMN mesh_outbox.products.retention IS 'promised: how long events can be read';
+COMMENT ON COLUMN mesh_outbox.products.quality IS
+    'promised: events_per_day (the least), null_rate (JSON Pointer → highest share of events without it)';
+COMMENT ON COLUMN mesh_outbox.products.access IS 'open: consumers register as they like; on request: grant_consume() first';
 
 GRANT SELECT ON mesh_outbox.domains, mesh_outbox.products TO PUBLIC;

@@ -1,0 +1,86 @@
+/* src/mesh/doctor_duties.sql: duties that nobody has, or that are overdue; parts of doctor() */
+
+CREATE FUNCTION mesh_outbox.doctor_owners()
+    RETURNS TABLE (severity text, domain text, object text, problem text, remedy text)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT 'warning', NULL, format('domain %s', d.name), 'the role that owned it does not exist any more',
+               format('SELECT mesh_outbox.alter_domain(%L, owner => ''…'');', d.name)
+        FROM mesh_outbox.domain d WHERE NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = d.owner)
+        UNION ALL
+        SELECT 'warning', NULL, format('policy %s', p.name), 'the role that it runs as does not exist any more',
+               format('SELECT mesh_outbox.set_policy(%L, ''suspended'');', p.name)
+        FROM mesh_outbox.policy p WHERE NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = p.owner)
+        UNION ALL
+        SELECT 'notice', p.domain, format('product %s', p.name), w.problem, format(w.remedy, p.name)
+        FROM mesh_outbox.product p,
+             LATERAL (VALUES
+                 (NOT EXISTS (SELECT FROM mesh_outbox.duty d
+                              WHERE d.duty = 'accountable' AND (d.product = p.name OR d.domain = p.domain)),
+                  'nobody is named as accountable',
+                  'SELECT mesh_outbox.assign_duty(''accountable'', ''…'', product => %L);'),
+                 (p.latency IS NULL AND p.availability IS NULL AND p.freshness IS NULL,
+                  'it promises no latency, availability or freshness',
+                  'SELECT mesh_outbox.alter_product(%L, latency => ''…'');'),
+                 (p.retention IS NULL, 'it does not say how long its events are kept',
+                  'SELECT mesh_outbox.alter_product(%L, retention => ''…'');')) w (applies, problem, remedy)
+        WHERE w.applies AND p.status = 'active'
+        UNION ALL
+        SELECT 'warning', p.domain, format('product %s', p.name),
+               format('it keeps events for %s, but consumer %s needs %s', p.retention, c.name, c.min_retention),
+               format('SELECT mesh_outbox.alter_product(%L, retention => %L);', p.name, c.min_retention)
+        FROM mesh_outbox.product p JOIN mesh_outbox.consumer c ON c.product = p.name
+        WHERE c.min_retention > p.retention
+        UNION ALL
+        SELECT 'notice', p.domain, format('product %s', p.name),
+               format('it is %s and still used by %s', p.status, string_agg(DISTINCT c.name, ', ')),
+               format('SELECT consumer, contact FROM mesh_outbox.consumers WHERE product = %L;', p.name)
+        FROM mesh_outbox.product p JOIN mesh_outbox.consumer c ON c.product = p.name
+        WHERE p.status IN ('deprecated', 'retired') GROUP BY p.name
+        UNION ALL
+        SELECT 'notice', min(p.domain), format('event type %s', min(c.event_type)),
+               format('domains %s have an event type of this name', string_agg(DISTINCT p.domain, ', ')),
+               '-- the same name for two facts misleads: agree on names, or make it one product with co-owners'
+        FROM mesh_outbox.contract c JOIN mesh_outbox.product p ON p.name = c.product
+        WHERE c.status IN ('active', 'deprecated')
+        GROUP BY lower(c.event_type) HAVING count(DISTINCT p.domain) > 1;
+    END;
+COMMENT ON FUNCTION mesh_outbox.doctor_owners() IS
+    'owners that are no roles any more, and products without owner, promise or retention';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.doctor_owners() FROM PUBLIC;
+
+CREATE FUNCTION mesh_outbox.doctor_overdue()
+    RETURNS TABLE (severity text, domain text, object text, problem text, remedy text)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT 'warning', p.domain, format('contract %s %s %s', c.product, c.event_type, c.version),
+               format('it has been under enforcement %s since %s', c.enforcement, c.activated_at::date),
+               format('SELECT mesh_outbox.set_enforcement(%L, %L, %L, ''enforce'', reason => ''…''); -- when mesh_outbox.violations is quiet',
+                      c.product, c.event_type, c.version)
+        FROM mesh_outbox.contracts c JOIN mesh_outbox.product p ON p.name = c.product
+        WHERE c.in_force AND c.enforcement IN ('off', 'observe') AND c.activated_at < now() - interval '30 days'
+        UNION ALL
+        SELECT 'notice', p.domain, format('contract %s %s %s', c.product, c.event_type, c.version),
+               format('it has been a proposal since %s', c.created_at::date),
+               format('CALL mesh_outbox.cut_over(%1$L, %2$L, %3$L); -- or SELECT mesh_outbox.withdraw_proposal(%1$L, %2$L, %3$L);',
+                      c.product, c.event_type, c.version)
+        FROM mesh_outbox.contracts c JOIN mesh_outbox.product p ON p.name = c.product
+        WHERE c.status = 'proposed' AND c.created_at < now() - interval '30 days'
+        UNION ALL
+        SELECT 'warning', p.domain, format('event type %s %s', r.product, r.event_type),
+               format('its review was due on %s', r.due),
+               format('SELECT mesh_outbox.set_review(%L, %L, due => ''…'', note => ''…'');', r.product, r.event_type)
+        FROM mesh_outbox.review r JOIN mesh_outbox.product p ON p.name = r.product
+        WHERE r.due < current_date
+        UNION ALL
+        SELECT 'notice', t.domain, format('term %s', e.term),
+               format('the exception of product %s ended on %s', e.product, e.until),
+               format('SELECT * FROM mesh_outbox.who_uses(%L);', e.term)
+        FROM mesh_outbox.term_exception e JOIN mesh_outbox.term t ON t.name = e.term
+        WHERE e.until < current_date;
+    END;
+COMMENT ON FUNCTION mesh_outbox.doctor_overdue() IS
+    'contracts in observe or proposed for more than 30 days, reviews and exceptions whose day has passed';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.doctor_overdue() FROM PUBLIC;
