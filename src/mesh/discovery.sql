@@ -176,7 +176,7 @@ BEGIN
     SELECT 'review a contract', r.product, r.event_type, NULL, NULL, r.due::timestamptz,
            format('SELECT mesh_outbox.set_review(%L, %L, due => ''…'', note => ''…'')', r.product, r.event_type)
     FROM mesh_outbox.review r JOIN mesh_outbox.product p ON p.name = r.product
-    WHERE r.due <= current_date AND p.domain IN (SELECT name FROM mine)
+    WHERE r.due <= mesh_outbox.present()::date AND p.domain IN (SELECT name FROM mine)
     ORDER BY 6, 2, 3, 4, 5;
 END
 $$;

@@ -56,31 +56,40 @@ CREATE FUNCTION mesh_outbox.doctor_overdue()
     SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
         SELECT 'warning', p.domain, format('contract %s %s %s', c.product, c.event_type, c.version),
-               format('it has been under enforcement %s since %s', c.enforcement, c.activated_at::date),
+               format('it has been under enforcement %s since %s', c.enforcement, greatest(c.activated_at, k.enforced_at)::date),
                format('SELECT mesh_outbox.set_enforcement(%L, %L, %L, ''enforce'', reason => ''…''); -- when mesh_outbox.violations is quiet',
                       c.product, c.event_type, c.version)
+        FROM mesh_outbox.contracts c JOIN mesh_outbox.contract k USING (contract_id)
+        JOIN mesh_outbox.product p ON p.name = c.product
+        WHERE c.in_force AND c.enforcement IN ('off', 'observe')
+          AND greatest(c.activated_at, k.enforced_at) < mesh_outbox.present() - interval '30 days'
+        UNION ALL
+        SELECT 'warning', p.domain, format('contract %s %s %s', c.product, c.event_type, c.version),
+               format('its sunset was on %s and it is still in force', c.sunset_at::date),
+               format('SELECT mesh_outbox.retire_contract(%1$L, %2$L, %3$L); -- or SELECT mesh_outbox.postpone_sunset(%1$L, %2$L, %3$L, ''…'', reason => ''…'');',
+                      c.product, c.event_type, c.version)
         FROM mesh_outbox.contracts c JOIN mesh_outbox.product p ON p.name = c.product
-        WHERE c.in_force AND c.enforcement IN ('off', 'observe') AND c.activated_at < now() - interval '30 days'
+        WHERE c.status = 'deprecated' AND c.sunset_at < mesh_outbox.present()
         UNION ALL
         SELECT 'notice', p.domain, format('contract %s %s %s', c.product, c.event_type, c.version),
                format('it has been a proposal since %s', c.created_at::date),
                format('CALL mesh_outbox.cut_over(%1$L, %2$L, %3$L); -- or SELECT mesh_outbox.withdraw_proposal(%1$L, %2$L, %3$L);',
                       c.product, c.event_type, c.version)
         FROM mesh_outbox.contracts c JOIN mesh_outbox.product p ON p.name = c.product
-        WHERE c.status = 'proposed' AND c.created_at < now() - interval '30 days'
+        WHERE c.status = 'proposed' AND c.created_at < mesh_outbox.present() - interval '30 days'
         UNION ALL
         SELECT 'warning', p.domain, format('event type %s %s', r.product, r.event_type),
                format('its review was due on %s', r.due),
                format('SELECT mesh_outbox.set_review(%L, %L, due => ''…'', note => ''…'');', r.product, r.event_type)
         FROM mesh_outbox.review r JOIN mesh_outbox.product p ON p.name = r.product
-        WHERE r.due < current_date
+        WHERE r.due < mesh_outbox.present()::date
         UNION ALL
         SELECT 'notice', t.domain, format('term %s', e.term),
                format('the exception of product %s ended on %s', e.product, e.until),
                format('SELECT * FROM mesh_outbox.who_uses(%L);', e.term)
         FROM mesh_outbox.term_exception e JOIN mesh_outbox.term t ON t.name = e.term
-        WHERE e.until < current_date;
+        WHERE e.until < mesh_outbox.present()::date;
     END;
 COMMENT ON FUNCTION mesh_outbox.doctor_overdue() IS
-    'contracts in observe or proposed for more than 30 days, reviews and exceptions whose day has passed';
+    'contracts in observe or proposed for more than 30 days, sunsets, reviews and exceptions whose day has passed';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.doctor_overdue() FROM PUBLIC;

@@ -309,7 +309,7 @@ BEGIN
             ERRCODE = 'undefined_object',
             MESSAGE = format('product "%s" has no event type "%s"', product, event_type),
             HINT = 'See the view mesh_outbox.contracts.';
-    ELSIF due IS NULL OR due <= current_date THEN
+    ELSIF due IS NULL OR due <= mesh_outbox.present()::date THEN
         RAISE EXCEPTION USING
             ERRCODE = 'invalid_parameter_value',
             MESSAGE = 'the next review is on a day to come';
@@ -319,7 +319,7 @@ BEGIN
     ON CONFLICT ON CONSTRAINT review_pkey DO UPDATE
     SET due = excluded.due, note = coalesce(set_review.note, review.note),
         reviewed_by = CASE WHEN set_review.note IS NULL THEN review.reviewed_by ELSE mesh_outbox.caller_name() END,
-        reviewed_at = CASE WHEN set_review.note IS NULL THEN review.reviewed_at ELSE now() END;
+        reviewed_at = CASE WHEN set_review.note IS NULL THEN review.reviewed_at ELSE mesh_outbox.present() END;
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.set_review(text, text, date, text) IS
@@ -404,7 +404,7 @@ CREATE VIEW mesh_outbox.approvals AS
 COMMENT ON VIEW mesh_outbox.approvals IS 'which co-owning domains approved which contract versions; approved_at NULL: not yet';
 
 CREATE VIEW mesh_outbox.reviews AS
-    SELECT r.product, r.event_type, r.due, r.due < current_date AS overdue, r.reviewed_by, r.reviewed_at, r.note
+    SELECT r.product, r.event_type, r.due, r.reviewed_by, r.reviewed_at, r.note
     FROM mesh_outbox.review r;
 COMMENT ON VIEW mesh_outbox.reviews IS 'when contracts are to be looked at again, and what was said the last time';
 
