@@ -239,7 +239,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.check_contract(text, text, json, text, text, text, text, text, text, boolean, text) IS
-    'what a proposal would be told, without making it: one row per finding, with whom it breaks and a counterexample';
+    'what a proposal would be told, without making it: one row per finding, with whom it breaks and a counterexample; stored events are tried for the product''s owner only';
 
 CREATE FUNCTION mesh_outbox.propose_contract(
     product text, event_type text, schema json, key text, version text DEFAULT NULL,

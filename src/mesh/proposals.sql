@@ -107,6 +107,8 @@ BEGIN
       AND contract.compatibility <> 'NONE'
     ORDER BY c.name, b.path;
 
+    RETURN QUERY SELECT * FROM mesh_outbox.trial_findings(contract);
+    RETURN QUERY SELECT * FROM mesh_outbox.overlap_findings(contract);
     RETURN QUERY SELECT * FROM mesh_outbox.term_findings(contract);
     RETURN QUERY SELECT * FROM mesh_outbox.policy_findings(contract);
 
