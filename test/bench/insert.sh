@@ -6,9 +6,11 @@
 # The same rows go into three tables with the same columns and primary key:
 # plain, with a C trigger that does nothing, and an outbox (no publisher).
 # Workloads: one INSERT of many rows and COPY (processor time of the backend),
-# and pgbench with one-row transactions (time on the clock per transaction;
-# synchronous_commit = off, so that the disk does not hide the processor).
-# Runs are interleaved; the table says median and spread.
+# and pgbench with one-row transactions (time on the clock per transaction):
+# pgbench-N with synchronous_commit = off, so that the disk does not hide the
+# processor, sync-N with it on.  Runs are interleaved; the table says median
+# and spread.  The second table is the same INSERT spread over ever more
+# contracts, each of them compiled before.
 set -euo pipefail
 runs=5 rows=200000 seconds=4 clients="1 8"
 while [ $# -gt 0 ]; do
@@ -56,7 +58,8 @@ trap 'as_user "$bin/pg_ctl" -D "$dir/data" -m immediate stop > /dev/null' EXIT
 export PGHOST=$dir PGUSER=$MO_USER PGDATABASE=postgres
 sql() { as_user "$bin/psql" -XAtq -v ON_ERROR_STOP=1 "$@"; }
 
-# An order with two lines: 330 bytes of JSON.
+# 330 bytes of JSON: 15 fields, two nested objects, one array, two formats, a
+# pattern, two enumerations.
 sql > /dev/null << 'SQL'
 CREATE EXTENSION mesh_outbox;
 SELECT mesh_outbox.create_domain('sales', owner => current_user, description => 'bench');
@@ -65,19 +68,23 @@ SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/orde
   "type": "object",
   "required": ["order_id", "customer", "placed_at", "currency", "lines"],
   "properties": {
-    "order_id": {"type": "integer", "minimum": 1},
+    "order_id": {"type": "string", "format": "uuid"},
+    "number": {"type": "integer", "minimum": 1},
     "customer": {"type": "object", "required": ["id", "email"],
-      "properties": {"id": {"type": "string", "minLength": 8, "maxLength": 36},
+      "properties": {"id": {"type": "string", "pattern": "^c-[0-9]{8}$"},
                      "email": {"type": "string", "maxLength": 120},
                      "segment": {"enum": ["retail", "business", "staff"]}}},
-    "placed_at": {"type": "string", "maxLength": 40},
+    "placed_at": {"type": "string", "format": "date-time"},
     "currency": {"enum": ["EUR", "USD", "GBP", "CHF"]},
     "total": {"type": "number", "minimum": 0},
+    "gift": {"type": "boolean"},
+    "ship_to": {"type": "object", "required": ["country"],
+      "properties": {"country": {"type": "string", "minLength": 2, "maxLength": 2},
+                     "zip": {"type": "string", "maxLength": 10}}},
     "lines": {"type": "array", "minItems": 1, "maxItems": 100, "items": {
       "type": "object", "required": ["sku", "qty"],
       "properties": {"sku": {"type": "string", "maxLength": 40},
-                     "qty": {"type": "integer", "minimum": 1},
-                     "price": {"type": "number", "minimum": 0}}}}}}');
+                     "qty": {"type": "integer", "minimum": 1}}}}}}');
 SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPlaced', '1.0.0');
 CREATE SCHEMA sales;
 SET client_min_messages = warning;
@@ -86,11 +93,12 @@ SQL
 sql -v lib="$dir/empty_trigger" << 'SQL'
 CREATE FUNCTION empty_trigger() RETURNS trigger LANGUAGE c AS :'lib';
 CREATE FUNCTION payload(n int) RETURNS jsonb LANGUAGE sql IMMUTABLE RETURN
-  jsonb_build_object('order_id', n, 'currency', 'EUR', 'total', 59.85,
+  jsonb_build_object('order_id', lpad(to_hex(n), 8, '0') || '-0000-7000-8000-000000000000',
+    'number', n, 'currency', 'EUR', 'total', 59.85, 'gift', false,
     'placed_at', '2026-03-01T09:30:00.000Z',
     'customer', '{"id": "c-00001234", "email": "jane.doe@example.com", "segment": "retail"}'::jsonb,
-    'lines', '[{"sku": "AB-1234-XL", "qty": 2, "price": 19.95},
-               {"sku": "CD-9876-S", "qty": 1, "price": 19.95}]'::jsonb);
+    'ship_to', '{"country": "DE", "zip": "10115"}'::jsonb,
+    'lines', '[{"sku": "AB-1234-XL", "qty": 2}, {"sku": "CD-9876-S", "qty": 1}]'::jsonb);
 SQL
 sql -v rows="$rows" << 'SQL'
 INSERT INTO sales.sample (event_type, payload)
@@ -101,7 +109,7 @@ SQL
 sql -c "COPY ready TO '$dir/rows.copy'"
 for target in plain empty sales.outbox; do
 	cat > "$dir/one_row.$target.sql" << SQL
-INSERT INTO $target (event_type, payload) VALUES ('OrderPlaced', '{"order_id": 17, "currency": "EUR", "total": 59.85, "placed_at": "2026-03-01T09:30:00.000Z", "customer": {"id": "c-00001234", "email": "jane.doe@example.com", "segment": "retail"}, "lines": [{"sku": "AB-1234-XL", "qty": 2, "price": 19.95}, {"sku": "CD-9876-S", "qty": 1, "price": 19.95}]}');
+INSERT INTO $target (event_type, payload) VALUES ('OrderPlaced', '$(sql -c 'SELECT payload(17)')');
 SQL
 done
 chmod go+r "$dir"/one_row.*
@@ -151,15 +159,16 @@ measure() {	# workload target
 				statement "INSERT INTO $2 ($columns) SELECT $columns FROM ready"
 			fi ;;
 		copy) statement "COPY $2 FROM '$dir/rows.copy'" ;;
-		pgbench-*)
-			as_user "$bin/pgbench" -n -M prepared -c "${1#pgbench-}" -j 2 \
+		pgbench-* | sync-*)
+			PGOPTIONS="-c synchronous_commit=$([[ $1 = sync-* ]] && echo on || echo off)" \
+				as_user "$bin/pgbench" -n -M prepared -c "${1#*-}" -j 2 \
 				-T "$seconds" -f "$dir/one_row.$2.sql" 2>> "$dir/pgbench.log" |
 				awk '/^tps/ {printf "%.4f\n", 1e6 / $3}' ;;
 	esac
 }
 
 workloads="insert copy"
-for c in $clients; do workloads+=" pgbench-$c"; done
+for c in $clients; do workloads+=" pgbench-$c sync-$c"; done
 for ((run = 1; run <= runs; run++)); do
 	for workload in $workloads; do
 		fresh > /dev/null
@@ -190,4 +199,35 @@ for workload in $workloads; do
 			sprintf("%.2f (%.2f-%.2f)", p, pl, ph),
 			sprintf("%.2f (%.2f-%.2f)", e, el, eh),
 			sprintf("%.2f (%.2f-%.2f)", o, ol, oh), o - e, p / o}'
+done
+
+# The same contract under ever more names, behind propose_contract()'s back.
+echo
+printf '%-12s %s\n' contracts "us per event"
+for n in 1 100 1000 10000; do
+	fresh > /dev/null
+	sql << SQL
+CREATE TEMP TABLE c AS SELECT * FROM mesh_outbox.contract WHERE event_type = 'OrderPlaced';
+SELECT format('INSERT INTO mesh_outbox.contract (%1\$s) SELECT %2\$s FROM c,'
+  ' generate_series(1, $n) AS i ON CONFLICT DO NOTHING',
+  string_agg(quote_ident(attname), ', '),
+  string_agg(CASE attname WHEN 'event_type' THEN '''E''||i'
+    WHEN 'contract_id' THEN '1000000 + i' ELSE quote_ident(attname) END, ', '))
+FROM pg_attribute WHERE attrelid = 'mesh_outbox.contract'::regclass AND attnum > 0
+  AND NOT attisdropped AND attgenerated = '' \gexec
+SQL
+	for ((run = 1; run <= runs; run++)); do
+		sql << SQL | awk -v rows="$rows" -v hz="$ticks_per_second" \
+			'{t[NR] = $1} END {printf "%.4f\n", (t[2] - t[1]) / hz * 1e6 / rows}' >> "$dir/growth.$n"
+INSERT INTO sales.outbox (event_type, payload) SELECT 'E' || i, payload(i) FROM generate_series(1, $n) i;
+SELECT pg_backend_pid() AS pid \gset
+\setenv PID :pid
+\! awk '{print \$14 + \$15}' /proc/\$PID/stat
+INSERT INTO sales.outbox (event_type, payload)
+SELECT 'E' || 1 + (row_number() OVER ()) % $n, payload FROM ready;
+\! awk '{print \$14 + \$15}' /proc/\$PID/stat
+SQL
+	done
+	read -r m l h < <(summary "$dir/growth.$n")
+	printf '%-12s %s (%s-%s)\n' "$n" "$m" "$l" "$h"
 done
