@@ -40,13 +40,14 @@ export -f run_one as_user
 export tree libdir logs
 
 user_dir "$tree/tmp_check"
-results=$(ls -- $pattern | while read -r f; do
+files=$(ls -- $pattern)
+for f in $files; do
 	name=$(basename "$f" .pl)
 	rm -rf "tmp_check/$name" tmp_check/t_"$name"_* tmp_check/log/"$name"_*
-	mkdir -p "tmp_check/$name/log"
-	echo "$f"
-done | { [ "$(id -u)" != 0 ] || chown -R "$MO_USER:" tmp_check; cat; } |
-	xargs -P "${MO_TAP_JOBS:-2}" -I{} bash -c 'run_one {}')
+	user_dir "$tree/tmp_check/$name"
+	user_dir "$tree/tmp_check/$name/log"
+done
+results=$(xargs -P "${MO_TAP_JOBS:-2}" -I{} bash -c 'run_one {}' <<< "$files")
 
 passed=0 failed=0
 while read -r ok bad name status seconds; do
