@@ -75,15 +75,19 @@ CREATE TABLE sales.p1 PARTITION OF sales.parted DEFAULT;
 SELECT mesh_outbox.attach_outbox('sales.parted', product => 'sales.orders', columns => '{"payload": "body"}');
 RESET ROLE;
 SELECT count(*) FROM mesh_outbox.doctor() WHERE object LIKE 'outbox%' AND problem NOT LIKE '% lately %';
+SET mesh_outbox.protect_outboxes = off;
 ALTER TABLE sales.outbox DISABLE TRIGGER mesh_outbox_check;
 ALTER TABLE sales.outbox ENABLE TRIGGER mesh_outbox_truncate;
 DROP TRIGGER mesh_outbox_truncate ON sales.p1;
+RESET mesh_outbox.protect_outboxes;
 SELECT severity, object, problem, remedy FROM mesh_outbox.doctor() WHERE object LIKE 'outbox%' AND severity = 'error';
 \o /dev/null
 SELECT remedy FROM mesh_outbox.doctor() WHERE object LIKE 'outbox%' AND severity = 'error' \gexec
 \o
 SELECT object, problem FROM mesh_outbox.doctor() WHERE object LIKE 'outbox%' AND severity = 'error';
+SET mesh_outbox.protect_outboxes = off;
 DROP TRIGGER mesh_outbox_check ON sales.parted;
+RESET mesh_outbox.protect_outboxes;
 CREATE TRIGGER mesh_outbox_check BEFORE INSERT OR UPDATE OR DELETE ON sales.parted
     FOR EACH ROW EXECUTE FUNCTION mesh_outbox.check_event('1', '1', 'payload=body');
 ALTER TABLE sales.parted ENABLE ALWAYS TRIGGER mesh_outbox_check;
@@ -107,7 +111,9 @@ SELECT object, problem FROM mesh_outbox.doctor() WHERE object LIKE 'outbox%' AND
 DROP PUBLICATION regress_deletes;
 
 -- A table dropped behind our back.
+SET mesh_outbox.protect_outboxes = off;
 DROP TABLE sales.parted;
+RESET mesh_outbox.protect_outboxes;
 SELECT severity, regexp_replace(object, '\d+', 'OID') AS object, problem, regexp_replace(remedy, '\d+', 'OID') AS remedy
 FROM mesh_outbox.doctor() WHERE problem LIKE '%gone%';
 \o /dev/null

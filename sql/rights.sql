@@ -40,6 +40,7 @@ SELECT mesh_outbox.grant_publish('sales.orders', 'regress_producer');
 SET ROLE regress_owner;
 CREATE TABLE sales.plain (event_type text, payload jsonb);
 CREATE TABLE sales.parted (event_type text, payload jsonb, created_at timestamptz) PARTITION BY RANGE (created_at);
+CREATE TABLE sales.parted_old PARTITION OF sales.parted FOR VALUES FROM ('2010-01-01') TO ('2011-01-01');
 SELECT mesh_outbox.attach_outbox('sales.parted', product => 'sales.orders', publisher => 'main');
 RESET ROLE;
 
@@ -104,6 +105,7 @@ INSERT INTO attempt (function, statement) VALUES
     ('set_outbox_publisher', $$mesh_outbox.set_outbox_publisher('sales.outbox', 'main')$$),
     ('set_pinned_major', $$mesh_outbox.set_pinned_major('sales.outbox', 'OrderPlaced', 1)$$),
     ('detach_outbox', $$mesh_outbox.detach_outbox('sales.outbox')$$),
+    ('drop_outbox_partition', $$mesh_outbox.drop_outbox_partition('sales.parted_old')$$),
     ('drop_outbox', $$mesh_outbox.drop_outbox('sales.outbox')$$),
     ('purge_events', $$mesh_outbox.purge_events('sales.parted', '1 day')$$),
     ('grant_publish', $$mesh_outbox.grant_publish('sales.orders', 'regress_other')$$),
@@ -135,12 +137,14 @@ EXCEPTION
     WHEN OTHERS THEN RETURN SQLSTATE;
 END
 $$;
+\pset footer off
 SELECT a.function,
        outcome(session_user, statement) AS superuser, outcome('regress_admin', statement) AS admin,
        outcome('regress_owner', statement) AS owner, outcome('regress_member', statement) AS member,
        outcome('regress_other', statement) AS other, outcome('regress_producer', statement) AS producer,
        outcome('regress_nobody', statement) AS nobody
 FROM attempt a ORDER BY a.no;
+\pset footer on
 
 -- Every function that acts with other rights than its caller's has its
 -- search_path pinned, and nothing of ours is writable or readable directly

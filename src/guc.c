@@ -3,7 +3,7 @@
  * guc.c
  *	  The settings: what each means, its unit and its limits.
  *
- * All but the clock are read by the workers only, so they belong to the
+ * All but the last two are read by the workers only, so they belong to the
  * configuration file and take effect at a reload.
  *
  *-------------------------------------------------------------------------
@@ -24,6 +24,7 @@ int			mo_guc_retained_wal_warning = 1024;
 int			mo_guc_heartbeat_interval = 3600;
 int			mo_guc_ledger_retention = 7 * 24 * 60;
 int			mo_guc_restart_delay = 1000;
+bool		mo_guc_protect_outboxes = true;
 
 static void
 define_int(const char *name, const char *description, const char *detail,
@@ -96,6 +97,15 @@ define_clock(void)
 							   NULL, NULL, NULL);
 }
 
+static void
+define_protection(void)
+{
+	DefineCustomBoolVariable(MO_GUC_PREFIX ".protect_outboxes",
+							 "Refuses to drop outboxes, or their checks, by other means than mesh_outbox's functions.",
+							 NULL, &mo_guc_protect_outboxes, true,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
+}
+
 #ifdef MO_FAULT_POINTS
 char	   *mo_guc_fault = NULL;
 
@@ -116,6 +126,7 @@ mo_guc_init(void)
 	define_limits();
 	define_times();
 	define_clock();
+	define_protection();
 #ifdef MO_FAULT_POINTS
 	define_fault();
 #endif

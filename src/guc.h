@@ -20,6 +20,9 @@ extern int	mo_guc_ledger_retention;	/* minutes, default 7 days; 0 = for
 extern int	mo_guc_restart_delay;	/* ms, first back-off after an error,
 									 * default 1000 */
 
+/* Is dropping an outbox behind mesh_outbox's back refused?  Default on. */
+extern bool mo_guc_protect_outboxes;
+
 #ifdef MO_FAULT_POINTS
 /*
  * Tests only: at the step "name" (test/model/STEPS.md) do "action": crash

@@ -22,6 +22,7 @@
 #include "contract/compare.h"
 #include "contract/schema.h"
 #include "guc.h"
+#include "outbox/protect.h"
 #include "publisher/hooks.h"
 #include "publisher/launcher.h"
 #include "shmem.h"
@@ -35,6 +36,7 @@ _PG_init(void)
 	mo_guc_init();
 	mo_shmem_init();
 	mo_hooks_init();
+	mo_protect_init();
 	mo_registry_init();
 	mo_launcher_init();
 }

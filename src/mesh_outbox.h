@@ -16,6 +16,10 @@
 /* The trigger function; its arguments say what an outbox is (plugin.c). */
 #define MO_CHECK_FUNCTION	"check_event"
 
+/* The triggers that outboxes.sql makes of it. */
+#define MO_CHECK_TRIGGER	"mesh_outbox_check"
+#define MO_TRUNCATE_TRIGGER	"mesh_outbox_truncate"
+
 /* Headers that a row may bring along; the publisher has room for no more. */
 #define MO_MAX_ROW_HEADERS	32
 

@@ -98,12 +98,16 @@ mesh_outbox_call_plpgsql(PG_FUNCTION_ARGS)
 	return result;
 }
 
+bool
+mo_rights_acting(void)
+{
+	return OidIsValid(caller) && GetUserId() == acting_as;
+}
+
 Oid
 mo_rights_caller(void)
 {
-	if (OidIsValid(caller) && GetUserId() == acting_as)
-		return caller;
-	return GetUserId();
+	return mo_rights_acting() ? caller : GetUserId();
 }
 
 Datum

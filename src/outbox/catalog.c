@@ -4,7 +4,8 @@
  *	  Reads mesh_outbox's tables as the catalog.
  *
  * Called by the check's registry (registry.c) when its cache has no answer,
- * and by refusals (refuse.c) to explain themselves; never on the fast path.
+ * by refusals (refuse.c) to explain themselves, and when somebody drops a
+ * check (protect.c); never on the fast path.
  *
  * Everything is read by systable scans with the catalog snapshot.  For a
  * table without syscache that snapshot is taken anew for each scan, so also a
@@ -242,6 +243,19 @@ mo_catalog_get_outbox(int32 outbox_id, MoOutboxRow *row)
 {
 	return get_by_key("outbox", "outbox_pkey", "outbox_id", F_INT4EQ,
 					  Int32GetDatum(outbox_id), read_outbox, row);
+}
+
+static void
+read_nothing(const CatalogRow *row, void *result)
+{
+}
+
+bool
+mo_catalog_is_outbox(Oid relation)
+{
+	return OidIsValid(find_relation("outbox")) &&
+		get_by_key("outbox", "outbox_relation_key", "relation", F_OIDEQ,
+				   ObjectIdGetDatum(relation), read_nothing, NULL);
 }
 
 bool

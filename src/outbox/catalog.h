@@ -64,6 +64,8 @@ typedef struct MoOutboxRow
  * when there is no such row.
  */
 extern bool mo_catalog_get_outbox(int32 outbox_id, MoOutboxRow *row);
+/* Is this table registered as an outbox?  False too when nothing can be. */
+extern bool mo_catalog_is_outbox(Oid relation);
 extern bool mo_catalog_get_contract(int64 contract_id, MoContractRow *row);
 
 /* The versions of one event type; of all the product's when it is NULL. */

@@ -635,6 +635,39 @@ $$;
 COMMENT ON FUNCTION mesh_outbox.drop_outbox(regclass, boolean) IS
     'drops an outbox and its table; refused while it holds events, unless lose_events. One whose table is gone is forgotten';
 
+CREATE FUNCTION mesh_outbox.drop_outbox_partition(partition regclass, lose_events boolean DEFAULT false)
+    RETURNS void
+    LANGUAGE mesh_outbox_plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    parent mesh_outbox.outbox := mesh_outbox.find_outbox(coalesce(pg_partition_root(partition), partition));
+    events bigint;
+BEGIN
+    PERFORM mesh_outbox.require_domain((mesh_outbox.find_product(parent.product)).domain,
+                                       format('drop a partition of outbox %s', parent.relation));
+    IF partition = parent.relation THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'wrong_object_type',
+            MESSAGE = format('outbox %s is not a partition', partition),
+            HINT = 'Use mesh_outbox.drop_outbox().';
+    END IF;
+    EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', partition);
+    EXECUTE format('SELECT count(*) FROM %s', partition) INTO events;
+    IF events > 0 AND NOT lose_events THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'dependent_objects_still_exist',
+            MESSAGE = format('partition %s of outbox %s holds %s events', partition, parent.relation, events),
+            DETAIL = CASE WHEN parent.publisher IS NULL
+                          THEN 'The outbox has no publisher; they were never published.'
+                          ELSE 'What is not published yet still will be, but nothing can be replayed from them afterwards.' END,
+            HINT = 'lose_events => true drops it.';
+    END IF;
+    EXECUTE format('DROP TABLE %s', partition);
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.drop_outbox_partition(regclass, boolean) IS
+    'drops a partition of an outbox; refused while it holds events, unless lose_events';
+
 -- ---------------------------------------------------------------------
 -- Who may insert
 -- ---------------------------------------------------------------------
@@ -710,6 +743,6 @@ COMMENT ON COLUMN mesh_outbox.outboxes.publisher IS 'who publishes the events; N
 COMMENT ON COLUMN mesh_outbox.outboxes.columns IS 'our column name → the table''s, where they differ';
 COMMENT ON COLUMN mesh_outbox.outboxes.pinned IS 'event type → the major version of an INSERT that does not say';
 COMMENT ON COLUMN mesh_outbox.outboxes.attached IS 'whether the table existed before it became an outbox';
-COMMENT ON COLUMN mesh_outbox.outboxes.missing IS 'whether the table was dropped behind mesh_outbox''s back';
+COMMENT ON COLUMN mesh_outbox.outboxes.missing IS 'whether the table was dropped while mesh_outbox.protect_outboxes was off; drop_outbox() forgets it';
 
 GRANT SELECT ON mesh_outbox.outboxes TO PUBLIC;
