@@ -85,6 +85,7 @@ INSERT INTO attempt (function, statement) VALUES
     ('set_policy', $$mesh_outbox.set_policy('described', 'active')$$),
     ('drop_policy', $$mesh_outbox.drop_policy('none')$$),
     ('policy_impact', $$mesh_outbox.policy_impact('described')$$),
+    ('enable_governance_topic', $$mesh_outbox.enable_governance_topic()$$),
     ('withdraw_proposal', $$mesh_outbox.withdraw_proposal('sales.orders', 'OrderPlaced', '1.1.0')$$),
     ('try_activate', $$mesh_outbox.try_activate('sales.orders', 'OrderPlaced', '1.1.0', false)$$),
     ('activate_contract', $$mesh_outbox.activate_contract('sales.orders', 'OrderPlaced', '1.1.0')$$),

@@ -125,7 +125,7 @@ CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.product_inp
 CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.review
     FOR EACH ROW EXECUTE FUNCTION mesh_outbox.record_change('product', 'event_type');
 
-CREATE FUNCTION mesh_outbox.verify_audit() RETURNS TABLE (audit_no bigint, problem text)
+CREATE FUNCTION mesh_outbox.verify_audit(published jsonb DEFAULT '[]') RETURNS TABLE (audit_no bigint, problem text)
     LANGUAGE mesh_outbox_plpgsql STABLE
     SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -145,11 +145,16 @@ BEGIN
     FROM mesh_outbox.audit_head h
     WHERE NOT EXISTS (SELECT FROM mesh_outbox.audit a WHERE a.audit_no = h.audit_no AND a.hash = h.hash)
       AND h.audit_no > 0
+    UNION ALL
+    SELECT (p ->> 'audit_no')::bigint, 'it is not what was published'
+    FROM jsonb_array_elements(published) p
+    WHERE NOT EXISTS (SELECT FROM mesh_outbox.audit a
+                      WHERE a.audit_no = (p ->> 'audit_no')::bigint AND encode(a.hash, 'hex') = p ->> 'audit_hash')
     ORDER BY 1;
 END
 $$;
-COMMENT ON FUNCTION mesh_outbox.verify_audit() IS
-    'finds changed, removed and re-ordered audit records; no row when the chain is whole; for administrators';
+COMMENT ON FUNCTION mesh_outbox.verify_audit(jsonb) IS
+    'finds changed, removed and re-ordered audit records; no row when the chain is whole. Given an array of the governance topic''s payloads, finds where they differ, which a chain that was written anew as a whole cannot hide; for administrators';
 
 CREATE VIEW mesh_outbox.audit_log WITH (security_barrier) AS
     SELECT a.audit_no, a.at, a.actor, a.session_role, a.action, a.object, a.old_values, a.new_values,

@@ -262,6 +262,33 @@ COMMENT ON FUNCTION mesh_outbox.split_table_name(text) IS
     'schema and name of a table to be created; error unless the caller may create one there';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.split_table_name(text) FROM PUBLIC;
 
+CREATE FUNCTION mesh_outbox.make_outbox(schema_name text, table_name text,
+                                        product mesh_outbox.product, publisher mesh_outbox.publisher)
+    RETURNS regclass
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    relation regclass;
+BEGIN
+    EXECUTE format(
+        'CREATE TABLE %I.%I ('
+        'event_id uuid PRIMARY KEY, event_type text NOT NULL, major_version int, key text, '
+        'payload jsonb NOT NULL, event_time timestamptz NOT NULL, headers jsonb, '
+        'correlation_id text, causation_id text, traceparent text, '
+        'contract_id bigint NOT NULL, created_at timestamptz NOT NULL)',
+        schema_name, table_name);
+    relation := format('%I.%I', schema_name, table_name)::regclass;
+    EXECUTE format('COMMENT ON TABLE %s IS %L', relation,
+                   format('outbox of data product %s: insert event_type and payload', product.name));
+    PERFORM mesh_outbox.register_outbox(relation, product, publisher, '{}', false);
+    RETURN relation;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.make_outbox(text, text, mesh_outbox.product, mesh_outbox.publisher) IS
+    'creates a table that is an outbox';
+REVOKE EXECUTE ON FUNCTION
+    mesh_outbox.make_outbox(text, text, mesh_outbox.product, mesh_outbox.publisher) FROM PUBLIC;
+
 CREATE FUNCTION mesh_outbox.create_outbox(name text, product text, publisher text DEFAULT NULL) RETURNS regclass
     LANGUAGE mesh_outbox_plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
@@ -274,18 +301,7 @@ BEGIN
     PERFORM mesh_outbox.lock_product(product);
     SELECT * INTO target FROM mesh_outbox.split_table_name(name);
     chosen := mesh_outbox.choose_publisher(publisher);
-    EXECUTE format(
-        'CREATE TABLE %I.%I ('
-        'event_id uuid PRIMARY KEY, event_type text NOT NULL, major_version int, key text, '
-        'payload jsonb NOT NULL, event_time timestamptz NOT NULL, headers jsonb, '
-        'correlation_id text, causation_id text, traceparent text, '
-        'contract_id bigint NOT NULL, created_at timestamptz NOT NULL)',
-        target.schema_name, target.table_name);
-    EXECUTE format('COMMENT ON TABLE %I.%I IS %L', target.schema_name, target.table_name,
-                   format('outbox of data product %s: insert event_type and payload', product));
-    PERFORM mesh_outbox.register_outbox(format('%I.%I', target.schema_name, target.table_name)::regclass,
-                                        owning, chosen, '{}', false);
-    RETURN format('%I.%I', target.schema_name, target.table_name)::regclass;
+    RETURN mesh_outbox.make_outbox(target.schema_name, target.table_name, owning, chosen);
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.create_outbox(text, text, text) IS

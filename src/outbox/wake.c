@@ -3,7 +3,8 @@
  * wake.c
  *	  Wakes publishers when the transaction that gave them events commits.
  *
- * Called by the check trigger for each event.  Owns the list of publishers
+ * Called by the check trigger for each event, and through SQL for control
+ * events, which no check sees.  Owns the list of publishers
  * that the current transaction has events for.
  *
  * The list is not taken back when a subtransaction is rolled back: a publisher
@@ -16,6 +17,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "fmgr.h"
 #include "miscadmin.h"
 
 #include "outbox/wake.h"
@@ -64,4 +66,13 @@ mo_wake_at_commit(int32 publisher_id)
 	/* A server runs no more publishers than this, so others cannot sleep. */
 	if (ntouched < lengthof(touched))
 		touched[ntouched++] = publisher_id;
+}
+
+PG_FUNCTION_INFO_V1(mo_wake_publisher);
+
+Datum
+mo_wake_publisher(PG_FUNCTION_ARGS)
+{
+	mo_wake_at_commit(PG_GETARG_INT32(0));
+	PG_RETURN_VOID();
 }

@@ -35,6 +35,7 @@ typedef struct MoEvent
 	bool		last_part;		/* no event of its transaction follows */
 	bool		dead;			/* goes to the dead letters, not to Kafka */
 	bool		closing;		/* not an event: ends a split transaction */
+	bool		control;		/* event_type is its whole ce_type */
 	pg_uuid_t	event_id;
 	TimestampTz event_time;
 	TimestampTz created_at;

@@ -50,6 +50,7 @@ typedef struct MoHello
 	char	   *slot_name;
 	char	   *resume_from;	/* "", "marker", "ledger" or "now" */
 	Oid			check_function; /* OID of mesh_outbox.check_event() */
+	Oid			control_table;	/* OID of mesh_outbox.control_event */
 	bool		has_progress;	/* the rest is zero without it */
 	char	   *progress_slot;	/* slot name at that time */
 	XLogRecPtr	ready_lsn;

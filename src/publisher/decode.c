@@ -185,7 +185,8 @@ mo_decode_drop_slot(const char *name)
 
 MoDecoder *
 mo_decode_open(const char *slot_name, XLogRecPtr start, int32 publisher_id,
-			   Oid check_function, const MoDecodeSink *sink)
+			   Oid check_function, Oid control_table,
+			   const MoDecodeSink *sink)
 {
 	MoDecoder  *decoder = MemoryContextAllocZero(TopMemoryContext,
 												 sizeof(MoDecoder));
@@ -198,6 +199,7 @@ mo_decode_open(const char *slot_name, XLogRecPtr start, int32 publisher_id,
 
 	decoder->plugin.publisher_id = publisher_id;
 	decoder->plugin.check_function = check_function;
+	decoder->plugin.control_table = control_table;
 	decoder->plugin.sink = sink;
 	mo_plugin_init(&decoder->plugin, TopMemoryContext);
 

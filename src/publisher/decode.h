@@ -38,7 +38,7 @@ extern void mo_decode_drop_slot(const char *name);
  */
 extern MoDecoder *mo_decode_open(const char *slot_name, XLogRecPtr start,
 								 int32 publisher_id, Oid check_function,
-								 const MoDecodeSink *sink);
+								 Oid control_table, const MoDecodeSink *sink);
 
 /*
  * Reads one WAL record, which may replay a transaction into the sink.  False

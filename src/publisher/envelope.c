@@ -9,6 +9,10 @@
  * are put together when the event is produced, since whether its transaction
  * is split is known only then.
  *
+ * A control event, which announces a contract in every partition of a topic,
+ * has its partition given and an empty key: a topic that is compacted takes no
+ * record without one.  Its type is its own, its source the product's.
+ *
  * Pure but for the route it is given; errors are out-of-memory only.
  *
  *-------------------------------------------------------------------------
@@ -118,6 +122,19 @@ format_sequence(char *out, const MoEvent *event)
 					(unsigned long long) event->ordinal);
 }
 
+static const char *
+ce_type(const MoEvent *event)
+{
+	return event->control ? event->event_type : event->route->info.ce_type;
+}
+
+/* NULL: the event is no instance of a contract. */
+static const char *
+ce_dataschema(const MoEvent *event)
+{
+	return event->control ? NULL : event->route->info.ce_dataschema;
+}
+
 /* ---------------------------------------------------------------------
  * Encoding
  * ---------------------------------------------------------------------
@@ -179,10 +196,10 @@ append_structured(StringInfo buf, const MoEvent *event, Jsonb *payload)
 	format_uuid(text, &event->event_id);
 	appendStringInfo(buf, "{\"specversion\":\"1.0\",\"id\":\"%s\"", text);
 	append_attribute(buf, "source", info->ce_source);
-	append_attribute(buf, "type", info->ce_type);
+	append_attribute(buf, "type", ce_type(event));
 	format_time(text, event->event_time);
 	append_attribute(buf, "time", text);
-	append_attribute(buf, "dataschema", info->ce_dataschema);
+	append_attribute(buf, "dataschema", ce_dataschema(event));
 	append_attribute(buf, "datacontenttype", "application/json");
 	format_sequence(text, event);
 	append_attribute(buf, "sequence", text);
@@ -224,10 +241,14 @@ encode_key(MoBatch *batch, MoEvent *event, const MoRow *row)
 		event->record.key = event->key;
 		event->record.key_length = strlen(event->key);
 	}
+	else if (row->control)
+		event->record.key = "";
 	if (route == NULL || route->topic == NULL)
 		return;
 	event->record.topic = route->topic;
-	if (event->key != NULL)
+	if (row->control)
+		event->record.partition = row->partition;
+	else if (event->key != NULL)
 		event->record.partition =
 			mo_producer_partition(event->record.key,
 								  event->record.key_length,
@@ -252,6 +273,7 @@ mo_envelope_encode(MoBatch *batch, const MoRoute *route,
 	event->txn = txn;
 	event->ordinal = row->ordinal;
 	event->outbox_id = row->outbox_id;
+	event->control = row->control;
 	event->contract_id = Abs(row->contract_id);
 	if (row->has_event_id)
 		event->event_id = row->event_id;
@@ -349,7 +371,7 @@ add_standard(MoHeader **h, const MoEvent *event, MoHeaderSpace *space)
 	add_text(h, "ce_specversion", "1.0");
 	add_text(h, "ce_source", info->ce_source);
 	add(h, "ce_time", space->time, format_time(space->time, event->event_time));
-	add_text(h, "ce_dataschema", info->ce_dataschema);
+	add_text(h, "ce_dataschema", ce_dataschema(event));
 	add(h, "ce_sequence", space->sequence,
 		format_sequence(space->sequence, event));
 	add_text(h, "ce_correlationid", event->correlation_id);
@@ -400,7 +422,7 @@ mo_envelope_headers(const MoEvent *event, MoHeaderSpace *space,
 	{
 		add_text(&h, "content-type", "application/json");
 		add(&h, "ce_id", space->id, format_uuid(space->id, &event->event_id));
-		add_text(&h, "ce_type", info->ce_type);
+		add_text(&h, "ce_type", ce_type(event));
 		if (info->header_set != 'm')
 			add_standard(&h, event, space);
 	}

@@ -14,6 +14,11 @@
  * forgotten at every relcache invalidation of it; the decoding stream carries
  * those in the right places.
  *
+ * Control events come as rows too, of one table of the extension: rows, unlike
+ * logical messages, can only be written by who has the right to.  They are for
+ * the publisher that they name.  The table lives as long as the extension, so
+ * its OID of now is its OID of then.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -49,8 +54,13 @@ typedef enum OutboxColumn
 	COL_TRACEPARENT,
 	COL_CONTRACT_ID,
 	COL_CREATED_AT,
+	/* of the table of control events only */
+	COL_PARTITION,
+	COL_PUBLISHER_ID,
 	NUM_COLUMNS
 } OutboxColumn;
+
+#define NUM_OUTBOX_COLUMNS COL_PARTITION
 
 /* Name and type; a column of another type is treated as absent. */
 static const struct
@@ -70,13 +80,16 @@ static const struct
 	[COL_TRACEPARENT] = {"traceparent", TEXTOID},
 	[COL_CONTRACT_ID] = {"contract_id", INT8OID},
 	[COL_CREATED_AT] = {"created_at", TIMESTAMPTZOID},
+	[COL_PARTITION] = {"partition", INT4OID},
+	[COL_PUBLISHER_ID] = {"publisher_id", INT4OID},
 };
 
 /* What a relation's trigger says; valid until the relation is invalidated. */
 typedef struct TableEntry
 {
 	Oid			relid;			/* hash key */
-	bool		mine;			/* an outbox of this publisher */
+	bool		mine;			/* an outbox of this publisher, or … */
+	bool		control;		/* … the table of control events */
 	int32		outbox_id;
 	AttrNumber	attnum[NUM_COLUMNS];	/* 0 = no such column */
 } TableEntry;
@@ -242,13 +255,24 @@ lookup_table(MoPlugin *plugin, Relation relation)
 		return entry;
 
 	entry->mine = false;
+	entry->control = relid == plugin->control_table;
+	if (entry->control)
+	{
+		entry->mine = true;
+		entry->outbox_id = 0;
+		for (int i = 0; i < NUM_COLUMNS; i++)
+			entry->attnum[i] = find_column(RelationGetDescr(relation),
+										   columns[i].name, columns[i].type);
+		return entry;
+	}
 	trigger = find_trigger(relation, plugin->check_function);
 	if (trigger == NULL || atoi(trigger->tgargs[1]) != plugin->publisher_id)
 		return entry;
 
 	entry->mine = true;
 	entry->outbox_id = atoi(trigger->tgargs[0]);
-	for (int i = 0; i < NUM_COLUMNS; i++)
+	memset(entry->attnum, 0, sizeof(entry->attnum));
+	for (int i = 0; i < NUM_OUTBOX_COLUMNS; i++)
 		entry->attnum[i] = find_column(RelationGetDescr(relation),
 									   column_name(trigger, columns[i].name),
 									   columns[i].type);
@@ -287,6 +311,7 @@ text_or_null(Datum value, bool null)
 static void
 fill_row(MoRow *row, const Datum *v, const bool *n)
 {
+	row->partition = n[COL_PARTITION] ? 0 : DatumGetInt32(v[COL_PARTITION]);
 	row->contract_id = n[COL_CONTRACT_ID] ? 0 : DatumGetInt64(v[COL_CONTRACT_ID]);
 	row->has_event_id = !n[COL_EVENT_ID];
 	if (row->has_event_id)
@@ -302,6 +327,16 @@ fill_row(MoRow *row, const Datum *v, const bool *n)
 	row->correlation_id = text_or_null(v[COL_CORRELATION_ID], n[COL_CORRELATION_ID]);
 	row->causation_id = text_or_null(v[COL_CAUSATION_ID], n[COL_CAUSATION_ID]);
 	row->traceparent = text_or_null(v[COL_TRACEPARENT], n[COL_TRACEPARENT]);
+}
+
+/* Is the row for this publisher? */
+static bool
+is_addressed(const MoPlugin *plugin, const TableEntry *entry,
+			 const Datum *values, const bool *nulls)
+{
+	return !entry->control ||
+		(!nulls[COL_PUBLISHER_ID] &&
+		 DatumGetInt32(values[COL_PUBLISHER_ID]) == plugin->publisher_id);
 }
 
 static void
@@ -343,10 +378,14 @@ plugin_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	deform_row(entry, RelationGetDescr(relation),
 			   mo_compat_change_tuple(change->data.tp.newtuple),
 			   values, nulls);
-	row.ordinal = ++plugin->rows;
-	row.outbox_id = entry->outbox_id;
-	fill_row(&row, values, nulls);
-	plugin->sink->row(plugin->sink->arg, &plugin->txn, &row);
+	if (is_addressed(plugin, entry, values, nulls))
+	{
+		row.ordinal = ++plugin->rows;
+		row.outbox_id = entry->outbox_id;
+		row.control = entry->control;
+		fill_row(&row, values, nulls);
+		plugin->sink->row(plugin->sink->arg, &plugin->txn, &row);
+	}
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(plugin->row_context);
 }

@@ -23,14 +23,16 @@ typedef struct MoTransaction
 } MoTransaction;
 
 /*
- * A row of an outbox.  Everything it points to is gone when the callback
- * returns.  NULL pointers are SQL NULLs.
+ * A row of an outbox, or a control event.  Everything it points to is gone
+ * when the callback returns.  NULL pointers are SQL NULLs.
  */
 typedef struct MoRow
 {
 	int64		ordinal;		/* 1, 2, … within its transaction */
-	int32		outbox_id;
+	int32		outbox_id;		/* 0 for a control event */
 	int64		contract_id;	/* 0 = NULL; negative: quarantined under -id */
+	bool		control;		/* event_type is its whole ce_type */
+	int32		partition;		/* of a control event */
 	bool		has_event_id;
 	pg_uuid_t	event_id;
 	bool		has_event_time;
@@ -63,6 +65,7 @@ typedef struct MoPlugin
 {
 	int32		publisher_id;
 	Oid			check_function; /* whose triggers make a table an outbox */
+	Oid			control_table;	/* mesh_outbox.control_event */
 	const MoDecodeSink *sink;
 
 	/* private to plugin.c */

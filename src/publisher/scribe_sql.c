@@ -76,7 +76,8 @@ static const struct
 		"SELECT p.name, p.brokers, p.options::text, coalesce(p.resume_from, ''),"
 		" to_regprocedure('" MO_SCHEMA "." MO_CHECK_FUNCTION "()')::oid,"
 		" g.slot_name::text, g.ready_lsn, g.lsn, g.marker_lsn, g.marker_xid,"
-		" g.marker_time, g.attention IS NOT NULL"
+		" g.marker_time, g.attention IS NOT NULL,"
+		" to_regclass('mesh_outbox.control_event')::oid"
 		" FROM mesh_outbox.publisher AS p"
 		" LEFT JOIN mesh_outbox.progress AS g"
 		"  ON g.publisher_id = p.publisher_id"
@@ -325,6 +326,7 @@ read_publisher(MoHello *hello)
 	hello->progress_marker_xid = DatumGetInt64(get(0, 10));
 	hello->progress_marker_time = DatumGetInt64(get(0, 11));
 	hello->has_attention = DatumGetBool(get(0, 12));
+	hello->control_table = DatumGetObjectId(get(0, 13));
 	return true;
 }
 

@@ -638,7 +638,8 @@ open_decoder(MoPublisher *pub)
 {
 	pub->decoder = mo_decode_open(pub->hello.slot_name, InvalidXLogRecPtr,
 								  pub->hello.publisher_id,
-								  pub->hello.check_function, &pub->sink);
+								  pub->hello.check_function,
+								  pub->hello.control_table, &pub->sink);
 }
 
 /* Step 2 by decoding; takes the stream over when it gets there. */

@@ -196,6 +196,12 @@ refusal(const MoRow *row, const MoRoute *route, const char **detail)
 		*detail = route->refusal;
 		return "invalid_topic";
 	}
+	if (row->control &&
+		(row->partition < 0 || row->partition >= route->info.partitions))
+	{
+		*detail = psprintf("The topic has no partition %d.", row->partition);
+		return "invalid_partition";
+	}
 	return NULL;
 }
 
