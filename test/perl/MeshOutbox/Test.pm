@@ -30,7 +30,7 @@ use Time::HiRes ();
 
 our @EXPORT = qw(
   new_node configure kill_server without_workers start_kafka kafka simple_outbox extra_outbox create_publisher
-  emit emit_sql emit_into_crash wait_published status wait_state consume consume_uncommitted
+  emit emit_sql emit_into_crash wait_published status wait_state consume consume_all consume_uncommitted
   values_of ids_of header fault await_fault await_crash worker_pid
   marker_group sql_fails until_true lsn decoded
 );
@@ -255,15 +255,19 @@ sub read_topics
 	{
 		my $r = $json->decode($line);
 		$r->{header} = { map { $_->[0] => $_->[1] } @{ $r->{headers} } };
-		# Control events, which announce contracts, are not what is tested here.
-		push @records, $r unless ($r->{header}{ce_type} // '') =~ /^mesh_outbox\./;
+		push @records, $r;
 	}
 	return @records;
 }
 
-sub consume { return read_topics('consume', @_); }
+# Without control events, which announce contracts.
+sub events_of { return grep { !exists $_->{header}{mesh_outbox_control} } @_; }
 
-sub consume_uncommitted { return read_topics('uncommitted', @_); }
+sub consume { return events_of(read_topics('consume', @_)); }
+
+sub consume_all { return read_topics('consume', @_); }
+
+sub consume_uncommitted { return events_of(read_topics('uncommitted', @_)); }
 
 # The events' own ids ("id" in the payload), in the order of the topic.
 sub values_of
