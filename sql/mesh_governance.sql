@@ -33,6 +33,7 @@ SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPlaced', '1.0.0');
 SET ROLE regress_shipping;
 SELECT mesh_outbox.register_consumer('shipping', 'sales.orders', 'OrderPlaced', contact => 'parcels@example.org', needs => '{/order_id}');
 SET ROLE regress_sales;
+SELECT mesh_outbox.register_consumer('reports', 'sales.orders', NULL, contact => 'no login here');
 SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/order_id', description => 'with a discount',
     schema => '{"type": "object", "properties": {"order_id": {"type": "string"}, "discount_code": {"type": "string"}}, "required": ["order_id"]}');
 SET ROLE regress_shipping;
@@ -47,8 +48,11 @@ SELECT mesh_outbox.set_enforcement('sales.orders', 'OrderPlaced', '1.1.0', 'obse
 SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/order_id', description => 'with two discounts',
     schema => '{"type": "object", "properties": {"order_id": {"type": "string"}, "discount_code": {"type": "string"}}, "required": ["order_id"]}');
 SELECT mesh_outbox.withdraw_proposal('sales.orders', 'OrderPlaced', '1.2.0');
-SELECT mesh_outbox.deprecate_contract('sales.orders', 'OrderPlaced', '1.1.0');
-SELECT mesh_outbox.retire_contract('sales.orders', 'OrderPlaced', '1.1.0');
+SELECT mesh_outbox.record_verification('reports', 'sales.orders', 'OrderPlaced', '1.1.0', passed => true, url => 'https://ci.example.org/7');
+SELECT mesh_outbox.revert_contract('sales.orders', 'OrderPlaced', '1.1.0', reason => 'the campaign is over');
+SELECT mesh_outbox.deprecate_contract('sales.orders', 'OrderPlaced', '1.0.0', sunset => '2100-01-01 00:00Z');
+SELECT mesh_outbox.postpone_sunset('sales.orders', 'OrderPlaced', '1.0.0', sunset => '2100-07-01 00:00Z', reason => 'shipping is late');
+SELECT mesh_outbox.retire_contract('sales.orders', 'OrderPlaced', '1.0.0', force_reason => 'the shop closes');
 SELECT mesh_outbox.create_term('order_id', '{"type": "string"}', domain => 'sales', description => 'an order');
 SELECT mesh_outbox.alter_term('order_id', description => 'an order''s number');
 SELECT mesh_outbox.drop_term('order_id');
@@ -135,7 +139,10 @@ SELECT mesh_outbox.propose_contract('sales.parcels', 'Sent', key => '/id', versi
 SELECT mesh_outbox.activate_contract('sales.parcels', 'Sent', '2.0.0');
 -- What does not change the version in force is not announced.
 SELECT mesh_outbox.deprecate_contract('sales.parcels', 'Sent', '1.1.0');
-SELECT mesh_outbox.retire_contract('sales.parcels', 'Sent', '1.1.0');
+SELECT mesh_outbox.postpone_sunset('sales.parcels', 'Sent', '1.1.0', sunset => '2100-01-01', reason => 'no hurry');
+-- A way back is.
+SELECT mesh_outbox.revert_contract('sales.parcels', 'Sent', '1.1.0', reason => 'too heavy');
+SELECT mesh_outbox.retire_contract('sales.parcels', 'Sent', '1.0.0', force_reason => 'nobody needs it');
 RESET ROLE;
 SELECT * FROM control_events();
 -- Nobody writes one by himself.

@@ -25,10 +25,12 @@ COMMENT ON FUNCTION mesh_outbox.wake_publisher(int) IS
     'has a publisher look at the WAL when this transaction commits';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.wake_publisher(int) FROM PUBLIC;
 
--- One for each partition of each topic that carries a major of the event type,
--- by every publisher that serves the product.  The activation keeps INSERTs
+-- One for each partition of the major's topic, by every publisher that serves
+-- the product; of the first version of a major also in the topics of the other
+-- majors, which says where the new one is.  The activation keeps INSERTs
 -- out until it has committed, so its commit, and with it the control event,
 -- lies between the last event of the one version and the first of the other.
+-- (A reversion waits for nobody: events in flight may follow it.)
 CREATE FUNCTION mesh_outbox.announce_version(now_in_force mesh_outbox.contract, before mesh_outbox.contract)
     RETURNS void
     LANGUAGE plpgsql
@@ -46,6 +48,7 @@ BEGIN
         FROM mesh_outbox.contract c
         WHERE c.product = now_in_force.product AND c.event_type = now_in_force.event_type
           AND c.status IN ('active', 'deprecated')
+          AND (c.major = now_in_force.major OR before.contract_id IS NULL)
         ORDER BY c.topic, c.major DESC, c.minor DESC, c.patch DESC)
     INSERT INTO mesh_outbox.control_event
         (event_id, publisher_id, contract_id, partition, event_type, event_time, created_at, headers, payload)

@@ -15,22 +15,28 @@ CREATE FUNCTION mesh_outbox.governance_events(
                ('ContractProposed', 'a contract version that is not in force yet',
                 '{product,event_type,version,ce_type,topic}',
                 '{description,compatibility,notice_until,override_reason,schema}'),
-               ('ConsumerNotified', 'a consumer was told of a proposal',
-                '{product,event_type,version,consumer}', '{notice_until}'),
+               ('ConsumerNotified', 'a consumer was told of a proposal, or of the end of a version',
+                '{product,event_type,version,consumer,kind}', '{notice_until,sunset_at}'),
                ('ProposalAcknowledged', 'a consumer agrees to a proposal; its objection, if any, is withdrawn',
                 '{product,event_type,version,consumer}', '{}'),
                ('ProposalObjected', 'a consumer objects to a proposal',
                 '{product,event_type,version,consumer,reason}', '{}'),
                ('ObjectionOverridden', 'the owner goes on in spite of an objection',
                 '{product,event_type,version,consumer,reason}', '{}'),
+               ('VersionVerified', 'a consumer''s own tests have passed against a version, or not',
+                '{product,event_type,version,consumer,passed}', '{url}'),
                ('ProposalWithdrawn', 'a proposal will not come into force',
-                '{product,event_type,version}', '{}'),
+                '{product,event_type,version}', '{reason}'),
                ('ContractActivated', 'a contract version is in force',
                 '{product,event_type,version,ce_type,ce_dataschema,topic,enforcement}', '{previous_version,description}'),
                ('ContractDeprecated', 'the end of a contract version is announced',
-                '{product,event_type,version}', '{}'),
+                '{product,event_type,version}', '{sunset_at}'),
+               ('SunsetPostponed', 'a contract version ends later than was announced',
+                '{product,event_type,version,sunset_at}', '{reason}'),
+               ('SunsetReached', 'a contract version may be retired any time',
+                '{product,event_type,version,sunset_at}', '{}'),
                ('ContractRetired', 'a contract version is not in force any more',
-                '{product,event_type,version}', '{}'),
+                '{product,event_type,version}', '{reason}'),
                ('EnforcementChanged', 'a contract version is applied more or less strictly',
                 '{product,event_type,version,enforcement}', '{reason}'),
                ('ContractChanged', 'something else about a contract version',
@@ -59,6 +65,8 @@ CREATE FUNCTION mesh_outbox.governance_schema(required text[], optional text[]) 
             ('audit_no', '{"type": "integer", "minimum": 1, "description": "the link of the audit chain that records the change"}'),
             ('audit_hash', '{"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "its hash, which covers all links before it"}'),
             ('notice_until', '{"type": "string", "format": "date-time"}'),
+            ('sunset_at', '{"type": "string", "format": "date-time"}'),
+            ('passed', '{"type": "boolean"}'),
             ('changed', '{"type": "array", "items": {"type": "string"}}'),
             ('schema', '{"type": ["object", "boolean"]}')) k(name, schema) USING (name);
     END;
@@ -87,7 +95,7 @@ CREATE FUNCTION mesh_outbox.governance_contract(c mesh_outbox.contract) RETURNS 
         'subject', c.product, 'product', c.product, 'event_type', c.event_type, 'version', mesh_outbox.version_text(c),
         'ce_type', c.ce_type, 'ce_dataschema', c.ce_dataschema, 'topic', c.topic, 'description', c.description,
         'compatibility', c.compatibility, 'notice_until', c.notice_until, 'override_reason', c.override_reason,
-        'enforcement', c.enforcement, 'reason', c.enforcement_reason,
+        'enforcement', c.enforcement, 'sunset_at', c.sunset_at,
         -- a huge one must not be the reason why nobody hears of it
         'schema', CASE WHEN octet_length(c.schema::text) < 500000 THEN c.schema END,
         'previous_version', (SELECT mesh_outbox.version_text(p) FROM mesh_outbox.earlier_versions(c) p LIMIT 1));
@@ -101,12 +109,15 @@ CREATE FUNCTION mesh_outbox.governance_event_of_contract(link mesh_outbox.audit)
     RETURN CASE
         WHEN link.action = 'delete' AND link.old_values ->> 'status' IN ('draft', 'proposed') THEN 'ProposalWithdrawn'
         WHEN link.action = 'delete' THEN 'CatalogChanged'
-        ELSE CASE link.new_values ->> 'status'
-                 WHEN 'proposed' THEN 'ContractProposed'
-                 WHEN 'active' THEN 'ContractActivated'
-                 WHEN 'deprecated' THEN 'ContractDeprecated'
-                 WHEN 'retired' THEN 'ContractRetired'
-                 ELSE CASE WHEN link.new_values ? 'enforcement' THEN 'EnforcementChanged' ELSE 'ContractChanged' END END END;
+        WHEN link.new_values ->> 'status' = 'proposed' THEN 'ContractProposed'
+        WHEN link.new_values ->> 'status' = 'active' THEN 'ContractActivated'
+        WHEN link.new_values ->> 'status' = 'deprecated' THEN 'ContractDeprecated'
+        WHEN link.new_values ->> 'status' = 'retired' THEN
+            CASE WHEN link.old_values ->> 'status' IN ('draft', 'proposed') THEN 'ProposalWithdrawn' ELSE 'ContractRetired' END
+        WHEN link.new_values ? 'enforcement' THEN 'EnforcementChanged'
+        WHEN link.new_values ? 'sunset_at' THEN 'SunsetPostponed'
+        WHEN (link.new_values ->> 'sunset_reached')::boolean THEN 'SunsetReached'
+        ELSE 'ContractChanged' END;
 COMMENT ON FUNCTION mesh_outbox.governance_event_of_contract(mesh_outbox.audit) IS
     'event type that tells of a change of a contract version';
 
@@ -117,6 +128,7 @@ CREATE FUNCTION mesh_outbox.governance_event_of_notice(link mesh_outbox.audit) R
     RETURN CASE
         WHEN link.action = 'insert' THEN 'ConsumerNotified'
         WHEN link.action = 'delete' THEN NULL
+        WHEN link.new_values ? 'created_at' THEN 'ConsumerNotified'
         WHEN link.new_values ->> 'overridden_at' IS NOT NULL THEN 'ObjectionOverridden'
         WHEN link.new_values ->> 'objection' IS NOT NULL THEN 'ProposalObjected'
         WHEN link.new_values ->> 'acknowledged_at' IS NOT NULL THEN 'ProposalAcknowledged'
@@ -136,23 +148,24 @@ BEGIN
     event_type := CASE link.object
                       WHEN 'contract' THEN mesh_outbox.governance_event_of_contract(link)
                       WHEN 'notification' THEN mesh_outbox.governance_event_of_notice(link)
+                      WHEN 'verification' THEN CASE WHEN link.action <> 'delete' THEN 'VersionVerified' END
                       WHEN 'term' THEN 'TermChanged'
                       ELSE 'CatalogChanged' END;
     payload := jsonb_build_object('subject', concat_ws(':', link.object, name), 'name', name,
                                   'object', link.object, 'action', link.action);
-    IF link.object IN ('contract', 'notification') THEN
+    IF link.object IN ('contract', 'notification', 'verification') THEN
         SELECT c.* INTO contract FROM mesh_outbox.contract c WHERE c.contract_id = (told ->> 'contract_id')::bigint;
         IF NOT FOUND THEN
             contract := jsonb_populate_record(NULL::mesh_outbox.contract, told);
         END IF;
         payload := payload || mesh_outbox.governance_contract(contract)
-                   || jsonb_build_object('changed', (SELECT jsonb_agg(k ORDER BY k) FROM jsonb_object_keys(link.new_values) k
-                                                     WHERE k NOT IN ('contract_id', 'product', 'event_type', 'major', 'minor', 'patch')));
-    END IF;
-    IF link.object = 'notification' THEN
-        payload := payload || jsonb_build_object(
+                   || jsonb_build_object(
             'consumer', (SELECT c.name FROM mesh_outbox.consumer c WHERE c.consumer_id = (told ->> 'consumer_id')::int),
-            'reason', coalesce(told ->> 'override_reason', told ->> 'objection'));
+            'kind', told -> 'kind', 'passed', told -> 'passed', 'url', told -> 'url',
+            'reason', coalesce(told ->> 'override_reason', told ->> 'objection', told ->> 'end_reason',
+                               told ->> 'enforcement_reason'),
+            'changed', (SELECT jsonb_agg(k ORDER BY k) FROM jsonb_object_keys(link.new_values) k
+                        WHERE k NOT IN ('contract_id', 'product', 'event_type', 'major', 'minor', 'patch')));
     END IF;
     payload := payload || jsonb_build_object('by', link.actor, 'at', link.at, 'audit_no', link.audit_no,
                                              'audit_hash', encode(link.hash, 'hex'));
@@ -179,7 +192,8 @@ REVOKE EXECUTE ON FUNCTION mesh_outbox.send_governance_event(regclass, text, jso
 
 CREATE FUNCTION mesh_outbox.tell_change() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp AS $$
+    SET search_path = pg_catalog, pg_temp
+    SET timezone = 'UTC' AS $$
 DECLARE
     relation regclass := mesh_outbox.governance_outbox();
     event record;
@@ -234,7 +248,8 @@ CREATE FUNCTION mesh_outbox.enable_governance_topic(
     publisher text DEFAULT NULL, topic text DEFAULT 'mesh_outbox.governance', replication int DEFAULT NULL,
     topic_config jsonb DEFAULT '{"retention.ms": -1}') RETURNS regclass
     LANGUAGE mesh_outbox_plpgsql
-    SET search_path = pg_catalog, pg_temp AS $$
+    SET search_path = pg_catalog, pg_temp
+    SET timezone = 'UTC' AS $$
 DECLARE
     product mesh_outbox.product;
     relation regclass := mesh_outbox.governance_outbox();
