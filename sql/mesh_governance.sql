@@ -4,7 +4,7 @@
 SET client_min_messages = warning;
 DROP EXTENSION IF EXISTS mesh_outbox CASCADE;
 CREATE EXTENSION mesh_outbox;
-SELECT count(mesh_outbox.set_policy(name, 'suspended')) AS policies FROM mesh_outbox.policies;
+SELECT count(mesh_outbox.set_policy(name, 'suspended')) > 0 AS suspended FROM mesh_outbox.policies;
 RESET client_min_messages;
 CREATE ROLE regress_admin IN ROLE mesh_outbox_admin;
 CREATE ROLE regress_sales;
@@ -33,11 +33,13 @@ SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPlaced', '1.0.0');
 SET ROLE regress_shipping;
 SELECT mesh_outbox.register_consumer('shipping', 'sales.orders', 'OrderPlaced', contact => 'parcels@example.org', needs => '{/order_id}');
 SET ROLE regress_sales;
+SELECT mesh_outbox.set_co_owners('sales.orders', '{shipping}');
 SELECT mesh_outbox.register_consumer('reports', 'sales.orders', NULL, contact => 'no login here');
 SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/order_id', description => 'with a discount',
     schema => '{"type": "object", "properties": {"order_id": {"type": "string"}, "discount_code": {"type": "string"}}, "required": ["order_id"]}');
 SET ROLE regress_shipping;
 SELECT mesh_outbox.object('shipping', 'sales.orders', 'OrderPlaced', '1.1.0', reason => 'in two weeks, please');
+SELECT mesh_outbox.approve_contract('sales.orders', 'OrderPlaced', '1.1.0', 'shipping');
 SET ROLE regress_sales;
 SELECT mesh_outbox.override_objection('shipping', 'sales.orders', 'OrderPlaced', '1.1.0', reason => 'the campaign starts tomorrow');
 SET ROLE regress_shipping;
@@ -63,12 +65,16 @@ ROLLBACK;
 -- What a consumer of the topic reads.
 SET ROLE regress_admin;
 SELECT event_type, key, payload - '{subject,at,audit_no,audit_hash}'::text[] AS told
-FROM mesh_outbox.governance_outbox ORDER BY payload -> 'audit_no';
+FROM mesh_outbox.governance_outbox WHERE event_type <> 'CatalogChanged' ORDER BY payload -> 'audit_no';
+-- Whatever else is audited is told without its values.
+SELECT key, payload - '{subject,at,audit_no,audit_hash}'::text[] AS told
+FROM mesh_outbox.governance_outbox
+WHERE event_type = 'CatalogChanged' AND payload ->> 'object' IN ('domain', 'consumer') ORDER BY payload -> 'audit_no';
 SELECT count(*) AS violations FROM mesh_outbox.violations WHERE product = 'mesh_outbox.governance';
 
 -- Each event has the head of the audit record; all of them are its links.
-SELECT count(*) AS events, count(DISTINCT payload -> 'audit_no') AS links,
-       count(*) FILTER (WHERE a.hash = payload ->> 'audit_hash') AS same
+SELECT count(*) > 30 AS many, count(*) = count(DISTINCT payload -> 'audit_no') AS a_link_each,
+       bool_and(a.hash = payload ->> 'audit_hash') AS same
 FROM mesh_outbox.governance_outbox JOIN mesh_outbox.audit_log a ON a.audit_no = (payload ->> 'audit_no')::bigint;
 SELECT count(*) AS problems FROM mesh_outbox.verify_audit((SELECT jsonb_agg(payload) FROM mesh_outbox.governance_outbox));
 
@@ -95,7 +101,8 @@ BEGIN
 END
 $$;
 SELECT count(*) AS problems FROM mesh_outbox.verify_audit();
-SELECT problem, count(*) FROM mesh_outbox.verify_audit((SELECT jsonb_agg(payload) FROM published)) GROUP BY problem;
+SELECT problem, count(*) > 20 AS many
+FROM mesh_outbox.verify_audit((SELECT jsonb_agg(payload) FROM published)) GROUP BY problem;
 ROLLBACK;
 DROP TABLE published;
 

@@ -25,6 +25,8 @@ CREATE FUNCTION mesh_outbox.governance_events(
                 '{product,event_type,version,consumer,reason}', '{}'),
                ('VersionVerified', 'a consumer''s own tests have passed against a version, or not',
                 '{product,event_type,version,consumer,passed}', '{url}'),
+               ('ProposalApproved', 'a domain that co-owns the product approves of a proposal',
+                '{product,event_type,version,domain}', '{}'),
                ('ProposalWithdrawn', 'a proposal will not come into force',
                 '{product,event_type,version}', '{reason}'),
                ('ContractActivated', 'a contract version is in force',
@@ -148,12 +150,13 @@ BEGIN
     event_type := CASE link.object
                       WHEN 'contract' THEN mesh_outbox.governance_event_of_contract(link)
                       WHEN 'notification' THEN mesh_outbox.governance_event_of_notice(link)
+                      WHEN 'approval' THEN CASE WHEN link.action <> 'delete' THEN 'ProposalApproved' END
                       WHEN 'verification' THEN CASE WHEN link.action <> 'delete' THEN 'VersionVerified' END
                       WHEN 'term' THEN 'TermChanged'
                       ELSE 'CatalogChanged' END;
     payload := jsonb_build_object('subject', concat_ws(':', link.object, name), 'name', name,
                                   'object', link.object, 'action', link.action);
-    IF link.object IN ('contract', 'notification', 'verification') THEN
+    IF link.object IN ('contract', 'notification', 'verification', 'approval') THEN
         SELECT c.* INTO contract FROM mesh_outbox.contract c WHERE c.contract_id = (told ->> 'contract_id')::bigint;
         IF NOT FOUND THEN
             contract := jsonb_populate_record(NULL::mesh_outbox.contract, told);
@@ -161,7 +164,7 @@ BEGIN
         payload := payload || mesh_outbox.governance_contract(contract)
                    || jsonb_build_object(
             'consumer', (SELECT c.name FROM mesh_outbox.consumer c WHERE c.consumer_id = (told ->> 'consumer_id')::int),
-            'kind', told -> 'kind', 'passed', told -> 'passed', 'url', told -> 'url',
+            'kind', told -> 'kind', 'passed', told -> 'passed', 'url', told -> 'url', 'domain', told -> 'domain',
             'reason', coalesce(told ->> 'override_reason', told ->> 'objection', told ->> 'end_reason',
                                told ->> 'enforcement_reason'),
             'changed', (SELECT jsonb_agg(k ORDER BY k) FROM jsonb_object_keys(link.new_values) k
@@ -234,10 +237,10 @@ BEGIN
             'mesh_outbox.governance', event.event_type, mesh_outbox.governance_schema(event.required, event.optional),
             '/subject', '1.0.0', '/at', event.description, 'FULL_TRANSITIVE', 'observe', false, NULL);
         draft.contract_id := nextval('mesh_outbox.contract_contract_id_seq');
-        draft.status := 'active';
-        draft.activated_at := now();
         INSERT INTO mesh_outbox.contract SELECT draft.*;
     END LOOP;
+    UPDATE mesh_outbox.contract c SET status = 'active', activated_at = now()
+    WHERE c.product = 'mesh_outbox.governance' AND c.status = 'proposed';
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.add_governance_contracts() IS
