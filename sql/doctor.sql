@@ -68,6 +68,7 @@ DELETE FROM mesh_outbox.dead_letter;
 DELETE FROM mesh_outbox.progress;
 
 -- What a superuser can do to an outbox, and its mending.
+SET mesh_outbox.protect_outboxes = off;
 SELECT mesh_outbox.set_outbox_publisher('sales.outbox', 'main');
 SET ROLE regress_sales;
 CREATE TABLE sales.parted (event_type text, body jsonb, created_at timestamptz) PARTITION BY RANGE (created_at);

@@ -26,6 +26,8 @@ SELECT mesh_outbox.create_product('other.mine', purpose => 'theirs');
 SELECT mesh_outbox.create_term('word', '{"type": "string"}', domain => 'sales', description => 'x');
 SELECT mesh_outbox.create_product('sales.empty', purpose => 'nothing yet');
 SELECT mesh_outbox.assign_duty('informed', 'x', product => 'sales.orders');
+SELECT mesh_outbox.grant_consume('sales.orders', 'other');
+SELECT mesh_outbox.request_access('sales.orders', reason => 'x', consumer => 'empty');
 SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/id',
     schema => '{"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}');
 SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPlaced', '1.0.0');
@@ -111,6 +113,13 @@ INSERT INTO attempt (function, statement) VALUES
     ('purge_events', $$mesh_outbox.purge_events('sales.parted', '1 day')$$),
     ('grant_publish', $$mesh_outbox.grant_publish('sales.orders', 'regress_other')$$),
     ('revoke_publish', $$mesh_outbox.revoke_publish('sales.orders', 'regress_producer')$$),
+    ('grant_consume', $$mesh_outbox.grant_consume('sales.orders', 'other')$$),
+    ('revoke_consume', $$mesh_outbox.revoke_consume('sales.orders', 'other')$$),
+    ('request_access', $$mesh_outbox.request_access('sales.orders', reason => 'x', consumer => 'other')$$),
+    ('request_access', $$mesh_outbox.request_access('sales.orders', reason => 'x')$$),
+    ('approve_access', $$mesh_outbox.approve_access(1)$$),
+    ('decline_access', $$mesh_outbox.decline_access(1, reason => 'x')$$),
+    ('expire_access', $$mesh_outbox.expire_access()$$),
     ('create_publisher', $$mesh_outbox.create_publisher('new', brokers => 'localhost:1', paused => true)$$),
     ('alter_publisher', $$mesh_outbox.alter_publisher('main', brokers => 'localhost:2')$$),
     ('drop_publisher', $$mesh_outbox.drop_publisher('unused')$$),

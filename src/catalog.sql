@@ -182,6 +182,7 @@ CREATE TABLE mesh_outbox.publish_grant (
     role       regrole NOT NULL,
     granted_by name NOT NULL,
     granted_at timestamptz NOT NULL DEFAULT now(),
+    until      timestamptz,
     PRIMARY KEY (product, role)
 );
 COMMENT ON TABLE mesh_outbox.publish_grant IS

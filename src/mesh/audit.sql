@@ -116,6 +116,10 @@ CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.policy_stat
     FOR EACH ROW EXECUTE FUNCTION mesh_outbox.record_change('policy');
 CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.duty
     FOR EACH ROW EXECUTE FUNCTION mesh_outbox.record_change('domain', 'product', 'term', 'duty');
+CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.consume_grant
+    FOR EACH ROW EXECUTE FUNCTION mesh_outbox.record_change('product', 'consumer');
+CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.access_request
+    FOR EACH ROW EXECUTE FUNCTION mesh_outbox.record_change('request_id', 'product', 'right', 'grantee');
 CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.co_owner
     FOR EACH ROW EXECUTE FUNCTION mesh_outbox.record_change('product', 'domain');
 CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.approval

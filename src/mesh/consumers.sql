@@ -192,6 +192,7 @@ DECLARE
     breach record;
 BEGIN
     PERFORM mesh_outbox.require_consumer(consumer, product, format('register consumer "%s"', consumer));
+    PERFORM mesh_outbox.require_consume(consumer, product);
     PERFORM mesh_outbox.require_text('consumer', consumer);
     PERFORM mesh_outbox.require_text('contact', contact);
     PERFORM mesh_outbox.lock_product(product);

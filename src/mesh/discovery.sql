@@ -173,6 +173,12 @@ BEGIN
     JOIN mesh_outbox.contracts c ON (c.product, c.event_type, c.version) = (a.product, a.event_type, a.version)
     WHERE a.status = 'proposed' AND a.approved_at IS NULL AND a.domain IN (SELECT name FROM mine)
     UNION ALL
+    SELECT 'decide on a request for access', r.product, NULL, NULL, r.grantee, r.requested_at,
+           format('SELECT mesh_outbox.approve_access(%s), or decline_access(…, reason => ''…''): %s: %s',
+                  r.request_id, r."right", r.reason)
+    FROM mesh_outbox.access_request r JOIN mesh_outbox.product p ON p.name = r.product
+    WHERE r.decision IS NULL AND p.domain IN (SELECT name FROM mine)
+    UNION ALL
     SELECT 'review a contract', r.product, r.event_type, NULL, NULL, r.due::timestamptz,
            format('SELECT mesh_outbox.set_review(%L, %L, due => ''…'', note => ''…'')', r.product, r.event_type)
     FROM mesh_outbox.review r JOIN mesh_outbox.product p ON p.name = r.product

@@ -84,6 +84,19 @@ CREATE FUNCTION mesh_outbox.doctor_overdue()
         FROM mesh_outbox.review r JOIN mesh_outbox.product p ON p.name = r.product
         WHERE r.due < mesh_outbox.present()::date
         UNION ALL
+        SELECT 'warning', NULL, 'access rights', format('%s have expired and are still in force', count(*)),
+               'SELECT * FROM mesh_outbox.expire_access();'
+        FROM mesh_outbox.publish_grant g WHERE g.until <= mesh_outbox.present() HAVING count(*) > 0
+        UNION ALL
+        SELECT 'notice', p.domain, format('product %s', p.name),
+               format('consumer %s is registered and has no access (any more)', c.name),
+               format('SELECT mesh_outbox.grant_consume(%L, %L); -- or talk to %s', p.name, c.name, c.contact)
+        FROM mesh_outbox.product p JOIN mesh_outbox.consumer c ON c.product = p.name
+        WHERE p.access = 'on request' AND c.name <> p.domain
+          AND NOT EXISTS (SELECT FROM mesh_outbox.consume_grant g
+                          WHERE (g.product, g.consumer) = (c.product, c.name)
+                            AND (g.until IS NULL OR g.until > mesh_outbox.present()))
+        UNION ALL
         SELECT 'notice', t.domain, format('term %s', e.term),
                format('the exception of product %s ended on %s', e.product, e.until),
                format('SELECT * FROM mesh_outbox.who_uses(%L);', e.term)
@@ -91,5 +104,5 @@ CREATE FUNCTION mesh_outbox.doctor_overdue()
         WHERE e.until < mesh_outbox.present()::date;
     END;
 COMMENT ON FUNCTION mesh_outbox.doctor_overdue() IS
-    'contracts in observe or proposed for more than 30 days, sunsets, reviews and exceptions whose day has passed';
+    'contracts in observe or proposed for more than 30 days, sunsets, reviews, exceptions and rights whose day has passed';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.doctor_overdue() FROM PUBLIC;

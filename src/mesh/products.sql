@@ -175,6 +175,9 @@ BEGIN
             DETAIL = format('Products: %s.', consumed),
             HINT = 'Unregister it first, with mesh_outbox.unregister_consumer().';
     END IF;
+    -- or a later domain of that name would inherit them
+    DELETE FROM mesh_outbox.consume_grant g WHERE g.consumer = drop_domain.name;
+    DELETE FROM mesh_outbox.access_request r WHERE r."right" = 'consume' AND r.grantee = drop_domain.name;
     DELETE FROM mesh_outbox.domain d WHERE d.name = drop_domain.name;
     PERFORM mesh_outbox.hold_owner(NULL, old_owner);
 END

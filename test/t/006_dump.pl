@@ -33,7 +33,15 @@ $node->safe_psql('postgres', q(
 	SELECT mesh_outbox.attach_outbox('sales.parted', product => 'sales.orders', publisher => 'dumped',
 		columns => '{"event_type": "kind", "payload": "body"}');
 	SELECT mesh_outbox.set_outbox_publisher('sales.parted', NULL);
-	SELECT mesh_outbox.grant_publish('sales.orders', 'app');
+	SELECT mesh_outbox.grant_publish('sales.orders', 'app', until => now() + interval '1 year');
+	SELECT mesh_outbox.grant_consume('sales.orders', 'reader');
+	SELECT mesh_outbox.request_access('sales.orders', reason => 'why not', consumer => 'sales');
+	SELECT mesh_outbox.assign_duty('accountable', 'Ada', product => 'sales.orders');
+	SELECT mesh_outbox.assign_duty('consulted', 'Ada', term => 'word');
+	SELECT mesh_outbox.create_product('sales.revenue', purpose => 'sums');
+	SELECT mesh_outbox.set_inputs('sales.revenue', '{sales.orders}');
+	SELECT mesh_outbox.alter_product('sales.orders', latency => '5 s', quality => '{"events_per_day": 1}', access => 'on request');
+	SELECT mesh_outbox.set_review('sales.orders', 'OrderPlaced', due => current_date + 30, note => 'fine');
 	INSERT INTO sales.parted (kind, body) VALUES ('OrderPlaced', '{"id": 1}');
 ));
 
@@ -43,7 +51,13 @@ my $catalog = q(
 	SELECT * FROM mesh_outbox.products ORDER BY 1;
 	SELECT * FROM mesh_outbox.contracts ORDER BY contract_id;
 	SELECT * FROM mesh_outbox.outboxes ORDER BY outbox_id;
-	SELECT * FROM mesh_outbox.publish_grants ORDER BY 1, 2;
+	SELECT * FROM mesh_outbox.access_rights;
+	SELECT * FROM mesh_outbox.access_requests;
+	SELECT * FROM mesh_outbox.responsibilities ORDER BY 1, 2, 3, 4;
+	SELECT * FROM mesh_outbox.co_owners ORDER BY 1, 2;
+	SELECT * FROM mesh_outbox.approvals ORDER BY 1, 2, 3, 5;
+	SELECT * FROM mesh_outbox.product_inputs ORDER BY 1, 2;
+	SELECT * FROM mesh_outbox.reviews ORDER BY 1, 2;
 	SELECT * FROM mesh_outbox.consumers ORDER BY 1, 2, 3;
 	SELECT * FROM mesh_outbox.findings;
 	SELECT * FROM mesh_outbox.notifications ORDER BY 1;
