@@ -106,6 +106,20 @@ SELECT mesh_outbox.drop_publisher('main');
 SELECT mesh_outbox.drop_publisher('other');
 SELECT mesh_outbox.set_outbox_publisher('sales.outbox', NULL);
 SELECT mesh_outbox.drop_publisher('main');
+-- What nobody would publish any more has to be given up, with a reason.
+DELETE FROM mesh_outbox.dead_letter;
+INSERT INTO mesh_outbox.progress (publisher_id, system_identifier, database_oid, slot_name, ready_lsn, lsn,
+                                  marker_lsn, marker_xid, marker_time)
+SELECT publisher_id, mesh_outbox.this_system(), mesh_outbox.this_database(), 'none', '0/1', '0/5', '0/5', 700, 0
+FROM mesh_outbox.publisher;
+\set VERBOSITY terse
+SELECT mesh_outbox.drop_publisher('main');
+SELECT mesh_outbox.drop_publisher('main', lose_events => true);
+SELECT mesh_outbox.drop_publisher('main', lose_events => true, reason => 'the cluster is gone');
+\set VERBOSITY default
+SELECT actor = current_user AS mine, action, old_values ->> 'name' AS name,
+       regexp_replace(coalesce(new_values, old_values) ->> 'pause_reason', '[0-9A-F]+/[0-9A-F]+', 'LSN', 'g') AS reason
+FROM mesh_outbox.audit_log WHERE object = 'publisher' ORDER BY audit_no DESC LIMIT 2;
 SELECT count(*) FROM mesh_outbox.publishers;
 SELECT mesh_outbox.drop_outbox('sales.outbox');
 DROP EXTENSION mesh_outbox;

@@ -90,6 +90,10 @@ ALTER TABLE mesh_outbox.audit ENABLE ALWAYS TRIGGER keep;
 
 CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.domain
     FOR EACH ROW EXECUTE FUNCTION mesh_outbox.record_change('name');
+-- Not of resume_from: the scribe clears it, and waits for nobody's commit.
+CREATE TRIGGER audit AFTER INSERT OR DELETE
+    OR UPDATE OF name, brokers, options, paused, pause_reason, system_identifier, database_oid ON mesh_outbox.publisher
+    FOR EACH ROW EXECUTE FUNCTION mesh_outbox.record_change('name');
 CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.product
     FOR EACH ROW EXECUTE FUNCTION mesh_outbox.record_change('name');
 CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.contract

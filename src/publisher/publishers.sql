@@ -119,12 +119,60 @@ $$;
 COMMENT ON FUNCTION mesh_outbox.alter_publisher(text, text, jsonb) IS
     'changes how a publisher reaches its Kafka cluster; it restarts with the new settings at once; NULL leaves as it is; for administrators';
 
-CREATE FUNCTION mesh_outbox.drop_publisher(name text) RETURNS void
+-- A publisher that runs is some milliseconds behind whatever commits; one
+-- that does not is not waited for.  Quiet, for the caller says it better.
+CREATE FUNCTION mesh_outbox.publishes_all(publisher mesh_outbox.publisher) RETURNS boolean
+    LANGUAGE sql
+    SET search_path = pg_catalog, pg_temp
+    SET client_min_messages = error
+    RETURN NOT EXISTS (SELECT FROM mesh_outbox.progress g
+                       WHERE g.publisher_id = (publisher).publisher_id
+                         AND g.system_identifier = mesh_outbox.this_system()
+                         AND g.database_oid = mesh_outbox.this_database())
+           OR (mesh_outbox.is_preloaded()
+               AND mesh_outbox.wait_published(
+                       publisher => (publisher).name,
+                       timeout => (SELECT CASE WHEN s.state IN ('starting', 'streaming')
+                                               THEN interval '5 s' ELSE interval '0' END
+                                   FROM mesh_outbox.publisher_status() s
+                                   WHERE s.publisher_id = (publisher).publisher_id)));
+COMMENT ON FUNCTION mesh_outbox.publishes_all(mesh_outbox.publisher) IS
+    'whether a publisher has dealt with everything that is committed, or never had a slot; gives one that runs 5 s';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.publishes_all(mesh_outbox.publisher) FROM PUBLIC;
+
+-- NULL when nothing would be.
+CREATE FUNCTION mesh_outbox.lost_with(publisher mesh_outbox.publisher) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    dead bigint := (SELECT count(*) FROM mesh_outbox.dead_letter d WHERE d.publisher_id = publisher.publisher_id);
+    status record;
+    unpublished text;
+BEGIN
+    IF NOT mesh_outbox.publishes_all(publisher) THEN
+        SELECT s.dealt_lsn, s.progress_lsn, s.state, s.last_commit_time INTO status
+        FROM mesh_outbox.publisher_status() s WHERE s.publisher_id = publisher.publisher_id;
+        unpublished := format('events that were committed between LSN %s and %s (%s)',
+                              coalesce(status.dealt_lsn, status.progress_lsn), pg_current_wal_insert_lsn(),
+                              concat_ws(', ', 'state ' || status.state,
+                                        'the last one published was committed at ' || status.last_commit_time));
+    END IF;
+    RETURN nullif(concat_ws('; ', unpublished,
+                            CASE WHEN dead > 0 THEN format('dead letters (%s)', dead) END), '');
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.lost_with(mesh_outbox.publisher) IS
+    'what nobody would publish any more if a publisher were dropped now, in words';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.lost_with(mesh_outbox.publisher) FROM PUBLIC;
+
+CREATE FUNCTION mesh_outbox.drop_publisher(name text, lose_events boolean DEFAULT false, reason text DEFAULT NULL)
+    RETURNS void
     LANGUAGE mesh_outbox_plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     publisher mesh_outbox.publisher;
     outboxes text;
+    lost text;
 BEGIN
     PERFORM mesh_outbox.require_admin('drop a publisher');
     publisher := mesh_outbox.find_publisher(name);
@@ -137,12 +185,38 @@ BEGIN
             DETAIL = format('Outboxes: %s.', outboxes),
             HINT = 'Give them to another publisher, or to none, with mesh_outbox.set_outbox_publisher().';
     END IF;
+    -- Its outboxes went under a lock that lets no INSERT by, so from here on
+    -- it can only catch up.
+    lost := mesh_outbox.lost_with(publisher);
+    IF lost IS NOT NULL AND NOT lose_events THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = format('publisher "%s" is not done', name),
+            DETAIL = format('Nobody would publish: %s.', lost),
+            HINT = format('SELECT mesh_outbox.wait_published(publisher => %L) waits for its events; mesh_outbox.drop_publisher(%L, lose_events => true, reason => ''…'') gives them up.', name, name);
+    END IF;
+    IF lost IS NOT NULL THEN
+        PERFORM mesh_outbox.require_text('reason', reason);
+        -- what the audit record keeps of it
+        UPDATE mesh_outbox.publisher p
+        SET paused = true, pause_reason = format('dropped (%s); lost: %s', reason, lost)
+        WHERE p.publisher_id = publisher.publisher_id;
+    END IF;
+    IF publisher.brokers <> 'embedded'
+       AND EXISTS (SELECT FROM mesh_outbox.progress g WHERE g.publisher_id = publisher.publisher_id) THEN
+        RAISE NOTICE USING
+            MESSAGE = format('Kafka keeps the last position of publisher "%s"', name),
+            DETAIL = 'It expires by itself, and no other publisher reads it.',
+            HINT = format('kafka-consumer-groups.sh --bootstrap-server %s --delete --group mesh_outbox-%s-%s-%s',
+                          publisher.brokers, mesh_outbox.this_system(), mesh_outbox.this_database(),
+                          publisher.publisher_id);
+    END IF;
     DELETE FROM mesh_outbox.publisher p WHERE p.publisher_id = publisher.publisher_id;
     PERFORM mesh_outbox.publisher_changed();
 END
 $$;
-COMMENT ON FUNCTION mesh_outbox.drop_publisher(text) IS
-    'drops a publisher without outboxes, its replication slot, ledger and dead letters; what it has not published never will be; for administrators';
+COMMENT ON FUNCTION mesh_outbox.drop_publisher(text, boolean, text) IS
+    'drops a publisher without outboxes, its replication slot, ledger and dead letters; refused while it has events to publish or dead letters, unless lose_events with a reason, which is recorded; for administrators';
 
 CREATE FUNCTION mesh_outbox.pause_publisher(name text, reason text) RETURNS void
     LANGUAGE mesh_outbox_plpgsql

@@ -219,7 +219,7 @@ class Chaos:
 
     def drop_publisher(self):
         self.expect("SELECT mesh_outbox.wait_ready('second', '60 s')")
-        self.server.sql("SELECT mesh_outbox.drop_publisher('second')")
+        self.server.sql("SELECT mesh_outbox.drop_publisher('second', lose_events => true, reason => 'it has none')")
 
     def new_product(self):
         self.extra += 1

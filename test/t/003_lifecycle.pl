@@ -74,6 +74,19 @@ ok(until_true('another process', sub { my $now = worker_pid($node, 'publisher');
 
 note 'dropped';
 sql_fails($node, q(SELECT mesh_outbox.drop_publisher('main')), qr/has outboxes.*sales\.outbox/s, 'refused while it has outboxes');
+$node->safe_psql('postgres', q(SELECT mesh_outbox.pause_publisher('main', reason => 'test')));
+ok(wait_state($node, 'paused'), 'paused');
+emit($node, 'committed-before-the-drop' => 1);
+$node->safe_psql('postgres', q(SELECT mesh_outbox.set_outbox_publisher('sales.outbox', NULL)));
+sql_fails($node, q(SELECT mesh_outbox.drop_publisher('main')),
+	qr/not done.*committed between LSN [0-9A-F]+\/[0-9A-F]+ and .*state paused.*wait_published/s,
+	'refused while it has events to publish');
+$node->safe_psql('postgres', q(
+	SELECT mesh_outbox.set_outbox_publisher('sales.outbox', 'main');
+	SELECT mesh_outbox.resume_publisher('main')));
+ok(wait_state($node, 'streaming'), 'resumed');
+# Its last event may be on its way: it is waited for.
+emit($node, 'on-its-way' => 1);
 $node->safe_psql('postgres', q(
 	SELECT mesh_outbox.set_outbox_publisher('sales.outbox', NULL);
 	SELECT mesh_outbox.drop_publisher('main')));
