@@ -26,9 +26,9 @@ SELECT * FROM mesh_outbox.audit_log;
 SELECT * FROM mesh_outbox.verify_audit();
 SELECT * FROM mesh_outbox.audit;
 SET ROLE regress_admin;
-SELECT audit_no, actor, action, object, old_values - 'activated_at' AS old,
+SELECT audit_no, actor, action, object, old_values - '{activated_at,enforced_at}'::text[] AS old,
        CASE WHEN action = 'insert' THEN jsonb_build_object('name', new_values -> 'name')
-            ELSE new_values - '{activated_at,contract_id,minor,patch}'::text[] END AS new
+            ELSE new_values - '{activated_at,enforced_at,contract_id,minor,patch}'::text[] END AS new
 FROM mesh_outbox.audit_log ORDER BY audit_no;
 SELECT count(*) AS problems FROM mesh_outbox.verify_audit();
 

@@ -102,6 +102,9 @@ INSERT INTO attempt (function, statement) VALUES
     ('postpone_sunset', $$mesh_outbox.postpone_sunset('sales.orders', 'OrderPlaced', '1.0.0', sunset => 'infinity', reason => 'x')$$),
     ('retire_contract', $$mesh_outbox.retire_contract('sales.orders', 'OrderPlaced', '1.0.0', force_reason => 'x')$$),
     ('set_enforcement', $$mesh_outbox.set_enforcement('sales.orders', 'OrderPlaced', '1.0.0', 'observe', 'x')$$),
+    ('observe_only', $$mesh_outbox.observe_only('x', product => 'sales.orders')$$),
+    ('cap_enforcement', $$mesh_outbox.cap_enforcement('observe', 'x')$$),
+    ('is_enforce_safe', $$mesh_outbox.is_enforce_safe('sales.orders', 'OrderPlaced', '1.0.0')$$),
     ('create_outbox', $$mesh_outbox.create_outbox('sales.second', product => 'sales.orders')$$),
     ('attach_outbox', $$mesh_outbox.attach_outbox('sales.plain', product => 'sales.orders')$$),
     ('create_outbox_partition', $$mesh_outbox.create_outbox_partition('sales.parted', 'sales.p1', '2020-01-01', '2021-01-01')$$),
@@ -132,7 +135,7 @@ WHERE p.pronamespace = 'mesh_outbox'::regnamespace AND p.provolatile = 'v'
   AND p.prorettype <> 'trigger'::regtype AND p.prokind = 'f'
   AND has_function_privilege('regress_nobody', p.oid, 'EXECUTE')
   AND p.proname NOT IN (SELECT function FROM attempt)
-  AND p.proname NOT IN ('watch_publishers', 'wait_published', 'wait_ready', 'violation_counters', 'watch_refusals', 'doctor')  -- they change nothing
+  AND p.proname NOT IN ('watch_publishers', 'wait_published', 'wait_ready', 'violation_counters', 'violated_places', 'watch_refusals', 'doctor')  -- they change nothing
 ORDER BY p.proname;
 
 -- ok, denied, or the condition that came first; each try is rolled back.

@@ -20,6 +20,7 @@
 #include "storage/spin.h"
 
 #include "outbox/refusals.h"
+#include "outbox/violated.h"
 #include "outbox/violations.h"
 
 #define MO_MAX_PUBLISHERS	64	/* of one server; slots are small */
@@ -150,6 +151,7 @@ typedef struct MoShared
 	MoPublisherSlot slots[MO_MAX_PUBLISHERS];
 	MoViolationCounter violations[MO_MAX_VIOLATED]; /* outbox/violations.c */
 	MoRefusals	refusals;		/* outbox/refusals.c */
+	MoViolatedRules violated;	/* outbox/violated.c */
 } MoShared;
 
 extern MoShared *mo_shared;		/* NULL when not preloaded */

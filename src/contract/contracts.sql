@@ -98,7 +98,7 @@ BEGIN
     SELECT string_agg(n.key, ', ' ORDER BY n.key) INTO changed
     FROM jsonb_each(to_jsonb(NEW)) n JOIN jsonb_each(to_jsonb(OLD)) o USING (key)
     WHERE n.value <> o.value
-      AND n.key NOT IN ('status', 'enforcement', 'enforcement_reason', 'enforced_at', 'activated_at',
+      AND n.key NOT IN ('status', 'enforcement', 'rollout', 'enforcement_reason', 'enforced_at', 'activated_at',
                         'deprecated_at', 'sunset_at', 'sunset_reached', 'retired_at', 'end_reason');
     IF changed IS NOT NULL THEN
         RAISE EXCEPTION USING
@@ -214,6 +214,7 @@ BEGIN
     draft.ce_source := 'urn:mesh-outbox:' || owning.name;
     draft.ce_dataschema := format('urn:mesh-outbox:%s:%s:%s', owning.name, event_type, version);
     draft.created_at := now();
+    draft.rollout := 100;
     draft.enforced_at := now();
     draft.sunset_reached := false;
     RETURN draft;
@@ -492,27 +493,6 @@ $$;
 COMMENT ON PROCEDURE mesh_outbox.cut_over(text, text, text, interval, boolean) IS
     'puts a later contract version into force: tries with growing pauses until no INSERT is in flight, and tells who is in the way';
 
-CREATE FUNCTION mesh_outbox.set_enforcement(product text, event_type text, version text,
-                                            enforcement text, reason text) RETURNS void
-    LANGUAGE mesh_outbox_plpgsql
-    SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    contract mesh_outbox.contract;
-BEGIN
-    PERFORM mesh_outbox.require_domain((mesh_outbox.find_product(product)).domain,
-                                       'change the enforcement of a contract');
-    PERFORM mesh_outbox.check_enforcement(enforcement);
-    PERFORM mesh_outbox.require_text('reason', reason);
-    PERFORM mesh_outbox.lock_product(product);
-    contract := mesh_outbox.find_contract(product, event_type, version);
-    UPDATE mesh_outbox.contract c
-    SET enforcement = set_enforcement.enforcement, enforcement_reason = set_enforcement.reason
-    WHERE c.contract_id = contract.contract_id;
-END
-$$;
-COMMENT ON FUNCTION mesh_outbox.set_enforcement(text, text, text, text, text) IS
-    'how strictly a contract version is applied from the commit on: off, observe, quarantine or enforce';
-
 -- ---------------------------------------------------------------------
 -- Views: the catalog is there to be read, by everybody
 -- ---------------------------------------------------------------------
@@ -524,7 +504,7 @@ CREATE VIEW mesh_outbox.contracts AS
                            WHERE h.product = c.product AND h.event_type = c.event_type
                              AND h.major = c.major AND h.status IN ('active', 'deprecated')
                              AND (h.minor, h.patch) > (c.minor, c.patch)) AS in_force,
-           c.enforcement, c.enforcement_reason, c.compatibility, c.open, c.description,
+           c.enforcement, c.rollout, c.enforcement_reason, c.enforced_at, c.compatibility, c.open, c.description,
            c.key_pointer AS key, c.event_time_pointer AS event_time, c.schema, c.resolved_schema,
            c.topic, c.partitions, c.ce_type, c.ce_source, c.ce_dataschema,
            c.created_at, c.activated_at, c.deprecated_at, c.sunset_at, c.retired_at, c.end_reason, c.contract_id
@@ -532,6 +512,8 @@ CREATE VIEW mesh_outbox.contracts AS
 COMMENT ON VIEW mesh_outbox.contracts IS 'contract versions of event types';
 COMMENT ON COLUMN mesh_outbox.contracts.in_force IS
     'whether INSERTs of this major are checked against this version: the highest that is active or deprecated';
+COMMENT ON COLUMN mesh_outbox.contracts.rollout IS 'per cent of the keys that the enforcement is applied to; events of the others are observed';
+COMMENT ON COLUMN mesh_outbox.contracts.enforced_at IS 'when the enforcement was last set';
 COMMENT ON COLUMN mesh_outbox.contracts.key IS 'JSON Pointer to the payload''s value that becomes the Kafka key';
 COMMENT ON COLUMN mesh_outbox.contracts.event_time IS 'JSON Pointer to the payload''s event time; NULL when it has none';
 COMMENT ON COLUMN mesh_outbox.contracts.sunset_at IS 'announced end of a deprecated version; it stays in force until it is retired';

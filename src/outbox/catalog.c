@@ -169,22 +169,35 @@ read_version(const CatalogRow *row, MoContractVersion *version)
 	version->status = word_index(statuses, column_text(row, "status"));
 }
 
+static MoEnforcement
+read_enforcement(const CatalogRow *row)
+{
+	static const char *const words[] =
+	{"off", "observe", "quarantine", "enforce", NULL};
+
+	return word_index(words, column_text(row, "enforcement"));
+}
+
 static void
 read_contract(const CatalogRow *row, void *result)
 {
-	static const char *const enforcements[] =
-	{"off", "observe", "quarantine", "enforce", NULL};
 	MoContractRow *contract = result;
 
 	read_version(row, &contract->version);
 	contract->product = column_text(row, "product");
-	contract->enforcement = word_index(enforcements,
-									   column_text(row, "enforcement"));
+	contract->enforcement = read_enforcement(row);
+	contract->rollout = DatumGetInt32(column_value(row, "rollout"));
 	contract->open = DatumGetBool(column_value(row, "open"));
 	contract->resolved_schema = column_jsonb(row, "resolved_schema");
 	contract->key_pointer = column_text(row, "key_pointer");
 	contract->event_time_pointer = column_text_or_null(row,
 													   "event_time_pointer");
+}
+
+static void
+read_cap(const CatalogRow *row, void *result)
+{
+	*(MoEnforcement *) result = read_enforcement(row);
 }
 
 static void
@@ -263,6 +276,16 @@ mo_catalog_get_contract(int64 contract_id, MoContractRow *row)
 {
 	return get_by_key("contract", "contract_pkey", "contract_id", F_INT8EQ,
 					  Int64GetDatum(contract_id), read_contract, row);
+}
+
+MoEnforcement
+mo_catalog_get_enforcement_cap(void)
+{
+	MoEnforcement cap = MO_ENFORCE_ENFORCE;
+
+	get_by_key("enforcement_cap", "enforcement_cap_pkey", "singleton",
+			   F_BOOLEQ, BoolGetDatum(true), read_cap, &cap);
+	return cap;
 }
 
 bool

@@ -46,6 +46,7 @@ typedef struct MoContractRow
 	MoContractVersion version;
 	const char *product;
 	MoEnforcement enforcement;
+	int32		rollout;		/* per cent of the keys it is applied to */
 	bool		open;
 	Jsonb	   *resolved_schema;
 	const char *key_pointer;
@@ -67,6 +68,9 @@ extern bool mo_catalog_get_outbox(int32 outbox_id, MoOutboxRow *row);
 /* Is this table registered as an outbox?  False too when nothing can be. */
 extern bool mo_catalog_is_outbox(Oid relation);
 extern bool mo_catalog_get_contract(int64 contract_id, MoContractRow *row);
+
+/* What no contract of this database is enforced beyond. */
+extern MoEnforcement mo_catalog_get_enforcement_cap(void);
 
 /* The versions of one event type; of all the product's when it is NULL. */
 extern List *mo_catalog_list_versions(const char *product,

@@ -22,16 +22,19 @@
 #include "access/htup_details.h"
 #include "commands/trigger.h"
 #include "utils/builtins.h"
-#include "utils/numeric.h"
 #include "utils/timestamp.h"
 
 #include "mesh_outbox.h"
 #include "outbox/event_id.h"
 #include "outbox/event_time.h"
+#include "outbox/key.h"
 #include "outbox/purge.h"
 #include "outbox/refuse.h"
 #include "outbox/registry.h"
 #include "outbox/wake.h"
+
+/* Rules broken by one event that are counted, at most. */
+#define MAX_COUNTED_RULES	100
 
 /* The row in work. */
 typedef struct Event
@@ -40,6 +43,7 @@ typedef struct Event
 	MoTable    *table;
 	TimestampTz now;			/* one clock reading serves the whole row */
 	bool		in_breach;		/* of its contract */
+	MoEnforcement enforcement;	/* of the contract in breach, for its key */
 } Event;
 
 PG_FUNCTION_INFO_V1(mo_check_event);
@@ -103,6 +107,27 @@ find_contract(Event *event)
 }
 
 /*
+ * How strictly the contract is applied to this event, which is in breach of
+ * it.  Outside the share of the keys that it is rolled out to, it is observed;
+ * an event without a key is in the first share.
+ */
+static MoEnforcement
+enforcement_for(const Event *event)
+{
+	const MoContract *contract = event->row.contract;
+	JsonbValue	value;
+	text	   *key;
+
+	if (contract->rollout == 100 || contract->enforcement <= MO_ENFORCE_OBSERVE)
+		return contract->enforcement;
+	key = mo_pointer_get(contract->key, event->row.payload, &value) ?
+		mo_key_text(&value) : NULL;
+	return (key == NULL ? 0 :
+			mo_key_bucket(VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key))) <
+		contract->rollout ? contract->enforcement : MO_ENFORCE_OBSERVE;
+}
+
+/*
  * The payload breaks the contract: may the row pass all the same?  If it may
  * not, the caller refuses it.  A row counts once, whatever is wrong with it.
  */
@@ -119,52 +144,58 @@ tolerate(Event *event)
 	if (contract->enforcement == MO_ENFORCE_OFF)
 		return true;
 	if (!event->in_breach)
-		mo_registry_count_violation(contract, kinds[contract->enforcement],
+	{
+		event->in_breach = true;
+		event->enforcement = enforcement_for(event);
+		mo_registry_count_violation(contract, kinds[event->enforcement],
 									event->now);
-	event->in_breach = true;
-	return contract->enforcement != MO_ENFORCE_ENFORCE;
+	}
+	return event->enforcement != MO_ENFORCE_ENFORCE;
+}
+
+/* As tolerate(), for a rule that is not the schema's. */
+static bool
+tolerate_rule(Event *event, const MoPointer *pointer, const char *rule)
+{
+	MoViolation violation = {
+		.schema_pointer = pointer->text,
+		.keyword = rule,
+	};
+
+	if (!tolerate(event))
+		return false;
+	if (event->in_breach)
+		mo_registry_count_rules(event->row.contract, list_make1(&violation),
+								event->now);
+	return true;
 }
 
 static void
 check_payload(Event *event)
 {
 	const MoContract *contract = event->row.contract;
+	Jsonb	   *payload;
 
 	if (is_null(event, MO_COLUMN_PAYLOAD))
 		mo_refuse_missing(event->row.rel, event->table, MO_COLUMN_PAYLOAD);
-	event->row.payload = DatumGetJsonbP(get(event, MO_COLUMN_PAYLOAD));
+	payload = DatumGetJsonbP(get(event, MO_COLUMN_PAYLOAD));
+	event->row.payload = payload;
 
-	if (contract->enforcement != MO_ENFORCE_OFF &&
-		!mo_schema_is_valid(contract->schema, event->row.payload) &&
-		!tolerate(event))
+	if (contract->enforcement == MO_ENFORCE_OFF ||
+		mo_schema_is_valid(contract->schema, payload))
+		return;
+	if (!tolerate(event))
 		mo_refuse_payload(&event->row);
+	mo_registry_count_rules(contract,
+							mo_schema_violations(contract->schema, payload,
+												 MAX_COUNTED_RULES),
+							event->now);
 }
 
 /* ----------------------------------------------------------------
  * The stamps
  * ----------------------------------------------------------------
  */
-
-/*
- * The text of a key.  Equal JSON values give equal text: 1.0 and 1 are one
- * number, and must be one key.
- */
-static text *
-key_text(const JsonbValue *value)
-{
-	switch (value->type)
-	{
-		case jbvString:
-			return cstring_to_text_with_len(value->val.string.val,
-											value->val.string.len);
-		case jbvNumeric:
-			return cstring_to_text(numeric_normalize(value->val.numeric));
-		case jbvBool:
-			return cstring_to_text(value->val.boolean ? "true" : "false");
-		default:
-			return NULL;
-	}
-}
 
 static void
 refuse_unequal_key(const Event *event, text *key)
@@ -186,11 +217,11 @@ stamp_key(Event *event)
 	bool		found = mo_pointer_get(event->row.contract->key,
 									   event->row.payload, &value) &&
 		value.type != jbvNull;
-	text	   *key = found ? key_text(&value) : NULL;
+	text	   *key = found ? mo_key_text(&value) : NULL;
 
 	if (key == NULL)
 	{
-		if (!tolerate(event))
+		if (!tolerate_rule(event, event->row.contract->key, "key"))
 			mo_refuse_key(&event->row, found ? &value : NULL);
 		return;
 	}
@@ -211,7 +242,7 @@ read_event_time(Event *event, TimestampTz *time)
 	if (found && value.type == jbvString &&
 		mo_event_time_parse(value.val.string.val, value.val.string.len, time))
 		return true;
-	if (!tolerate(event))
+	if (!tolerate_rule(event, event->row.contract->event_time, "event_time"))
 		mo_refuse_event_time(&event->row, found ? &value : NULL);
 	return false;
 }
@@ -263,7 +294,7 @@ stamp_contract(Event *event)
 {
 	const MoContract *contract = event->row.contract;
 	bool		quarantined = event->in_breach &&
-		contract->enforcement == MO_ENFORCE_QUARANTINE;
+		event->enforcement == MO_ENFORCE_QUARANTINE;
 
 	stamp(event, MO_COLUMN_CONTRACT_ID,
 		  Int64GetDatum(quarantined ? -contract->contract_id :

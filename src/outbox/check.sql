@@ -24,6 +24,9 @@ CREATE TRIGGER announce_change
     AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.contract
     FOR EACH STATEMENT EXECUTE FUNCTION mesh_outbox.announce_change();
 CREATE TRIGGER announce_change
+    AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.enforcement_cap
+    FOR EACH STATEMENT EXECUTE FUNCTION mesh_outbox.announce_change();
+CREATE TRIGGER announce_change
     AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.outbox
     FOR EACH STATEMENT EXECUTE FUNCTION mesh_outbox.announce_change();
 
@@ -35,5 +38,6 @@ CREATE TRIGGER announce_change
     FOR EACH ROW EXECUTE FUNCTION mesh_outbox.announce_change();
 
 ALTER TABLE mesh_outbox.contract ENABLE ALWAYS TRIGGER announce_change;
+ALTER TABLE mesh_outbox.enforcement_cap ENABLE ALWAYS TRIGGER announce_change;
 ALTER TABLE mesh_outbox.outbox ENABLE ALWAYS TRIGGER announce_change;
 ALTER TABLE mesh_outbox.progress ENABLE ALWAYS TRIGGER announce_change;

@@ -14,8 +14,8 @@
  * the middle of a transaction is found by its next row, and so is the slot of
  * a publisher that has just become ready.
  *
- * Invalidation.  A change of mesh_outbox.contract, outbox or progress makes
- * the whole registry stale; a relcache message for an outbox, its own entry.
+ * Invalidation.  A change of mesh_outbox.contract, outbox, progress or
+ * enforcement_cap makes the whole registry stale; a relcache message for an outbox, its own entry.
  * Plain tables send no relcache message when rows change, so triggers
  * on those tables do (mo_registry_announce_change).  The callback
  * only sets flags, for it may run wherever a lock is taken, also while an
@@ -43,6 +43,7 @@
 
 #include "mesh_outbox.h"
 #include "outbox/registry.h"
+#include "outbox/violated.h"
 
 #define REGISTRY_LIMIT	(64 * 1024 * 1024)	/* bytes */
 
@@ -80,6 +81,7 @@ static struct
 	Oid			contract_relid;
 	Oid			outbox_relid;
 	Oid			progress_relid;
+	Oid			cap_relid;
 }			registry;
 
 /* Our names of the columns, and the types they must have. */
@@ -117,7 +119,8 @@ forget_relation(Datum arg, Oid relid)
 		return;
 	registry.messages++;
 	if (!OidIsValid(relid) || relid == registry.contract_relid ||
-		relid == registry.outbox_relid || relid == registry.progress_relid)
+		relid == registry.outbox_relid || relid == registry.progress_relid ||
+		relid == registry.cap_relid)
 	{
 		registry.stale = true;
 		return;
@@ -182,6 +185,7 @@ start_over(void)
 	registry.contract_relid = mo_catalog_table("contract");
 	registry.outbox_relid = mo_catalog_table("outbox");
 	registry.progress_relid = mo_catalog_table("progress");
+	registry.cap_relid = mo_catalog_table("enforcement_cap");
 
 	context = AllocSetContextCreate(CacheMemoryContext, "mesh_outbox registry",
 									ALLOCSET_DEFAULT_SIZES);
@@ -439,7 +443,9 @@ compile_contract(const MoContractRow *row, MemoryContext context)
 	contract->version = psprintf("%d.%d.%d", row->version.major,
 								 row->version.minor, row->version.patch);
 	contract->major = row->version.major;
-	contract->enforcement = row->enforcement;
+	contract->enforcement = Min(row->enforcement,
+								mo_catalog_get_enforcement_cap());
+	contract->rollout = row->rollout;
 	contract->classified = is_classified(row->resolved_schema);
 	contract->key = mo_pointer_parse(row->key_pointer);
 	if (row->event_time_pointer != NULL)
@@ -497,6 +503,14 @@ mo_registry_count_violation(const MoContract *contract, MoViolationKind kind,
 											contract->contract_id);
 	if (mine->counter != NULL)
 		mo_violations_count(mine->counter, kind, now);
+}
+
+void
+mo_registry_count_rules(const MoContract *contract, const List *violations,
+						TimestampTz now)
+{
+	mo_violated_count(registry.contract_relid, contract->contract_id,
+					  violations, now);
 }
 
 const MoContract *

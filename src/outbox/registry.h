@@ -40,7 +40,8 @@ typedef struct MoContract
 	const char *event_type;
 	const char *version;		/* "1.2.0" */
 	int32		major;
-	MoEnforcement enforcement;
+	MoEnforcement enforcement;	/* with the database's cap */
+	int			rollout;		/* per cent of the keys; others are observed */
 	bool		classified;		/* has values that no message may show */
 	const MoSchema *schema;
 	const MoPointer *key;
@@ -79,6 +80,10 @@ extern MoTable *mo_registry_get_table(Relation rel, const Trigger *trigger);
 /* An event of the contract breaks it. */
 extern void mo_registry_count_violation(const MoContract *contract,
 										MoViolationKind kind, TimestampTz now);
+
+/* What an event that may pass all the same was wrong with: MoViolations. */
+extern void mo_registry_count_rules(const MoContract *contract,
+									const List *violations, TimestampTz now);
 
 /* A contract in whatever status; error when there is none of that id. */
 extern const MoContract *mo_registry_load_contract(int64 contract_id);

@@ -63,6 +63,7 @@ my $catalog = q(
 	SELECT * FROM mesh_outbox.notifications ORDER BY 1;
 	SELECT * FROM mesh_outbox.verifications ORDER BY 1, 2;
 	SELECT * FROM mesh_outbox.change_rules ORDER BY 1;
+	SELECT * FROM mesh_outbox.enforcement_caps;
 	SELECT * FROM mesh_outbox.terms ORDER BY 1;
 	SELECT name, options, publisher_id, brokers, created_at FROM mesh_outbox.publishers ORDER BY 1;
 	SELECT c.oid::regclass, c.relowner::regrole, c.relacl FROM pg_class c

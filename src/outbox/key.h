@@ -1,0 +1,19 @@
+/*-------------------------------------------------------------------------
+ *
+ * key.h
+ *	  An event's key, as text and as its place in a roll-out.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef MO_KEY_H
+#define MO_KEY_H
+
+#include "utils/jsonb.h"
+
+/* The text of a key; NULL when the value is no scalar, or null. */
+extern text *mo_key_text(const JsonbValue *value);
+
+/* 0 to 99, the same for equal keys on every server. */
+extern int	mo_key_bucket(const char *key, int len);
+
+#endif							/* MO_KEY_H */
