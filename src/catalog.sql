@@ -37,7 +37,9 @@ CREATE TABLE mesh_outbox.domain (
     name        text PRIMARY KEY CHECK (name ~ '^[a-z][a-z0-9_-]{0,62}$'),
     owner       regrole NOT NULL,
     description text NOT NULL,
-    created_at  timestamptz NOT NULL DEFAULT now()
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    -- where it is managed; NULL: here
+    location    text CHECK (location <> '')
 );
 COMMENT ON TABLE mesh_outbox.domain IS
     'business areas; the owning role manages the domain''s products, contracts and outboxes';

@@ -433,9 +433,10 @@ COMMENT ON FUNCTION mesh_outbox.drop_product(text) IS
 -- ---------------------------------------------------------------------
 
 CREATE VIEW mesh_outbox.domains AS
-    SELECT d.name, d.owner, d.description, d.created_at
+    SELECT d.name, d.owner, d.description, d.created_at, d.location
     FROM mesh_outbox.domain d;
 COMMENT ON VIEW mesh_outbox.domains IS 'business areas and the roles that own them';
+COMMENT ON COLUMN mesh_outbox.domains.location IS 'the database that a domain is managed in, known here by import_external(); NULL: this one';
 
 CREATE VIEW mesh_outbox.products AS
     SELECT p.name, p.domain, d.owner, p.purpose, p.topic, p.partitions, p.replication,
