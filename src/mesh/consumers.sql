@@ -243,6 +243,13 @@ BEGIN
         kafka_principal = excluded.kafka_principal, kafka_group = excluded.kafka_group,
         max_lag = excluded.max_lag, min_retention = excluded.min_retention,
         filters_by_type = excluded.filters_by_type, registered_by = excluded.registered_by;
+    -- what was proposed before it came it has to be told as well
+    INSERT INTO mesh_outbox.notification (contract_id, consumer_id)
+    SELECT p.contract_id, c.consumer_id
+    FROM mesh_outbox.contract p, LATERAL mesh_outbox.consumers_of(p) c
+    WHERE p.product = register_consumer.product AND p.status = 'proposed'
+      AND c.name = register_consumer.consumer AND c.event_type IS NOT DISTINCT FROM register_consumer.event_type
+    ON CONFLICT DO NOTHING;
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.register_consumer(text, text, text, text, json, text[], text[], int, text, text, interval, interval, boolean) IS

@@ -24,12 +24,14 @@ COMMENT ON FUNCTION mesh_outbox.find_product(text) IS 'the product of that name;
 REVOKE EXECUTE ON FUNCTION mesh_outbox.find_product(text) FROM PUBLIC;
 
 -- What changes a product's contracts or outboxes holds this until its commit,
--- so that no check is made against something that is being changed.
+-- so that no check is made against something that is being changed.  The row
+-- is written, not only locked, so that a transaction whose snapshot is older
+-- than such a change fails instead of deciding by what it sees.
 CREATE FUNCTION mesh_outbox.lock_product(product text) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM FROM mesh_outbox.product p WHERE p.name = product FOR NO KEY UPDATE;
+    UPDATE mesh_outbox.product p SET purpose = p.purpose WHERE p.name = product;
     IF NOT FOUND THEN
         PERFORM mesh_outbox.find_product(product);
     END IF;

@@ -151,12 +151,18 @@ REVOKE EXECUTE ON FUNCTION mesh_outbox.notify_consumers(mesh_outbox.contract, te
 CREATE FUNCTION mesh_outbox.record_proposal(draft mesh_outbox.contract) RETURNS text
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    findings mesh_outbox.finding[];
 BEGIN
+    PERFORM mesh_outbox.hold_terms(draft.schema);
     draft.contract_id := nextval('mesh_outbox.contract_contract_id_seq');
+    -- first, because it may take long, and others wait for the audit record
+    findings := ARRAY(
+        SELECT (draft.contract_id, f.ordinality, f.severity, f.rule, f.path, f.breaks, f.message,
+                f.counterexample, f.hint)::mesh_outbox.finding
+        FROM mesh_outbox.proposal_findings(draft) WITH ORDINALITY f);
     INSERT INTO mesh_outbox.contract SELECT draft.*;
-    INSERT INTO mesh_outbox.finding
-    SELECT draft.contract_id, f.ordinality, f.severity, f.rule, f.path, f.breaks, f.message, f.counterexample, f.hint
-    FROM mesh_outbox.proposal_findings(draft) WITH ORDINALITY f;
+    INSERT INTO mesh_outbox.finding SELECT * FROM unnest(findings);
     PERFORM mesh_outbox.notify_consumers(draft, 'proposal');
     RETURN (SELECT string_agg(concat_ws('', f.rule, ' at ' || nullif(f.path, ''), ', breaks ' || f.breaks,
                                         ': ' || f.message, ', for example ' || f.counterexample::text),
@@ -198,6 +204,18 @@ BEGIN
             RETURN;
         END IF;
     END IF;
+    SELECT string_agg(format('%s (%s): %s', c.name, c.contact, b.change), '; ' ORDER BY c.name, b.change) INTO detail
+    FROM mesh_outbox.consumers_of(contract) c,
+         LATERAL mesh_outbox.expectation_breaches(contract, c.expectation, c.fields) b
+    WHERE contract.compatibility <> 'NONE'
+      AND NOT EXISTS (SELECT FROM mesh_outbox.finding f
+                      WHERE f.contract_id = contract.contract_id AND f.rule = 'consumer'
+                        AND f.breaks = format('%s (%s)', c.name, c.contact));
+    IF detail IS NOT NULL THEN
+        message := 'it breaks what consumers said they rely on since it was proposed';
+        hint := 'Withdraw it, and propose it again.';
+        RETURN;
+    END IF;
     SELECT string_agg(v.consumer || coalesce(': ' || v.url, ''), ', ' ORDER BY v.consumer) INTO detail
     FROM mesh_outbox.verification_gaps(contract) v;
     IF detail IS NOT NULL THEN
@@ -217,7 +235,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.activation_obstacle(mesh_outbox.contract, boolean) IS
-    'why a proposal may not come into force yet: objections, notice, verification, producers';
+    'why a proposal may not come into force yet: objections, notice, new consumers, verification, producers';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.activation_obstacle(mesh_outbox.contract, boolean) FROM PUBLIC;
 
 CREATE FUNCTION mesh_outbox.find_notification(consumer text, product text, event_type text, version text) RETURNS bigint

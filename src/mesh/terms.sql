@@ -138,6 +138,25 @@ CREATE FUNCTION mesh_outbox.term_users(term text)
     END;
 COMMENT ON FUNCTION mesh_outbox.term_users(text) IS 'contract versions that refer to a term';
 
+-- Keeps the terms that a schema refers to as they are until the commit.
+CREATE FUNCTION mesh_outbox.hold_terms(schema jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    terms CONSTANT text[] := ARRAY(
+        SELECT DISTINCT substr(r #>> '{}', 6)
+        FROM jsonb_path_query(schema, '$.**."$ref" ? (@ starts with "term:")') r ORDER BY 1);
+    held text[];
+BEGIN
+    PERFORM FROM mesh_outbox.term t WHERE t.name = ANY (terms) ORDER BY t.name FOR SHARE;
+    -- one may have been dropped while this waited
+    held := ARRAY(SELECT t.name FROM mesh_outbox.term t WHERE t.name = ANY (terms));
+    PERFORM mesh_outbox.find_term(n) FROM unnest(terms) n WHERE n <> ALL (held);
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.hold_terms(jsonb) IS 'keeps the terms that a schema refers to from being changed or dropped until commit';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.hold_terms(jsonb) FROM PUBLIC;
+
 CREATE FUNCTION mesh_outbox.reserve_term(term text, reserved boolean DEFAULT true) RETURNS void
     LANGUAGE mesh_outbox_plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
@@ -212,10 +231,13 @@ CREATE FUNCTION mesh_outbox.drop_term(term text) RETURNS void
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     dropped mesh_outbox.term := mesh_outbox.find_term(term);
-    users text := (SELECT string_agg(format('%s %s %s', u.product, u.event_type, u.version), ', ')
-                   FROM mesh_outbox.term_users(term) u);
+    users text;
 BEGIN
     PERFORM mesh_outbox.require_domain(dropped.domain, format('drop term "%s"', term));
+    -- waits for proposals that refer to it, and sees them
+    PERFORM FROM mesh_outbox.term t WHERE t.name = drop_term.term FOR UPDATE;
+    SELECT string_agg(format('%s %s %s', u.product, u.event_type, u.version), ', ') INTO users
+    FROM mesh_outbox.term_users(term) u;
     IF users IS NOT NULL THEN
         RAISE EXCEPTION USING
             ERRCODE = 'dependent_objects_still_exist',
