@@ -71,6 +71,10 @@ CREATE FUNCTION mesh_outbox.doctor_overdue()
         FROM mesh_outbox.contracts c JOIN mesh_outbox.product p ON p.name = c.product
         WHERE c.status = 'deprecated' AND c.sunset_at < mesh_outbox.present()
         UNION ALL
+        SELECT 'warning', NULL, 'enforcement', format('it is capped at %s since %s: %s', e.enforcement, e.set_at::date, e.reason),
+               'SELECT mesh_outbox.cap_enforcement(''enforce'', reason => ''…'');'
+        FROM mesh_outbox.enforcement_cap e WHERE e.enforcement <> 'enforce'
+        UNION ALL
         SELECT 'notice', p.domain, format('contract %s %s %s', c.product, c.event_type, c.version),
                format('it has been a proposal since %s', c.created_at::date),
                format('CALL mesh_outbox.cut_over(%1$L, %2$L, %3$L); -- or SELECT mesh_outbox.withdraw_proposal(%1$L, %2$L, %3$L);',
