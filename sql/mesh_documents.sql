@@ -54,6 +54,7 @@ SELECT i.* FROM repository, mesh_outbox.import_contracts(document) i;
 -- A change in the repository: purpose, enforcement, a term, a new version
 -- that is to be active.  A consumer has to be told first.
 SELECT mesh_outbox.register_consumer('a partner', 'sales.orders', 'OrderPlaced', contact => 'partner@example.com', needs => '{/id}');
+SELECT mesh_outbox.acknowledge('a partner', 'sales.orders', 'OrderPlaced', '1.1.0');
 UPDATE repository SET document = jsonb_set(document, '{products,0,purpose}', '"orders, all of them"');
 UPDATE repository SET document = jsonb_set(document, '{products,0,contracts,0,enforcement}', '"observe"');
 UPDATE repository SET document = jsonb_set(document, '{products,0,contracts,1,status}', '"active"');
