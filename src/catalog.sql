@@ -190,6 +190,7 @@ CREATE TABLE mesh_outbox.outbox (
 );
 COMMENT ON TABLE mesh_outbox.outbox IS
     'tables that a domain inserts events into; the check trigger''s arguments carry outbox_id and publisher_id';
+CREATE INDEX outbox_of_product ON mesh_outbox.outbox (product);
 
 -- Outboxes that a product gets later are granted to the same roles.
 CREATE TABLE mesh_outbox.publish_grant (

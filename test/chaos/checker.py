@@ -18,7 +18,11 @@ from collections import Counter, defaultdict, namedtuple
 # seq counts the events of one key; it is drawn under a row lock that is held
 # until commit, so its order is the commit order of the key.
 Event = namedtuple("Event", "event_id tx topic key seq")
-Record = namedtuple("Record", "topic partition offset key event_id tx seq sequence")
+# "version" is that of the record's contract.  A control event is an event as
+# others are, but for its key, which is none: it has a partition instead, and
+# its version is the one in force from there on.
+Record = namedtuple("Record", "topic partition offset key event_id tx seq sequence version",
+                    defaults=(None,))
 Batch = namedtuple("Batch", "batch_no first_lsn last_lsn transactions events offsets")
 
 SHOWN = 5       # violations of a kind that are told; the rest are counted
@@ -73,15 +77,16 @@ def in_order(v, records, partitions):
     order, moved, fell = [], [], []
     for r in sorted(records, key=lambda r: (r.topic, r.partition, r.offset)):
         k = (r.topic, r.key)
-        if k in last and last[k].seq >= r.seq:
-            order.append(f"{r.topic}/{r.partition} key {r.key}: seq {r.seq} at offset {r.offset}"
-                         f" after seq {last[k].seq} at {last[k].offset}")
-        last[k] = r
-        if home.setdefault(k, r.partition) != r.partition:
-            moved.append(f"{r.topic} key {r.key} in partitions {home[k]} and {r.partition}")
-        expected = (murmur2(r.key.encode()) & 0x7fffffff) % partitions[r.topic]
-        if expected != r.partition:
-            moved.append(f"{r.topic} key {r.key} in {r.partition}, murmur2 says {expected}")
+        if r.key is not None:
+            if k in last and last[k].seq >= r.seq:
+                order.append(f"{r.topic}/{r.partition} key {r.key}: seq {r.seq} at offset {r.offset}"
+                             f" after seq {last[k].seq} at {last[k].offset}")
+            last[k] = r
+            if home.setdefault(k, r.partition) != r.partition:
+                moved.append(f"{r.topic} key {r.key} in partitions {home[k]} and {r.partition}")
+            expected = (murmur2(r.key.encode()) & 0x7fffffff) % partitions[r.topic]
+            if expected != r.partition:
+                moved.append(f"{r.topic} key {r.key} in {r.partition}, murmur2 says {expected}")
         p = (r.topic, r.partition)
         if r.sequence is not None:
             if p in stream and stream[p].sequence >= r.sequence:
@@ -91,6 +96,20 @@ def in_order(v, records, partitions):
     v.of("out of order", order)
     v.of("wrong partition", moved)
     v.of("ce_sequence fell", fell)
+
+
+def announced(v, records, first):
+    """A contract version has its control event in front of its first event, and
+    behind the last one of the version before; "first" needed none."""
+    in_force, wrong = {}, []
+    for r in sorted(records, key=lambda r: (r.topic, r.partition, r.offset)):
+        p = (r.topic, r.partition)
+        if r.key is None:
+            in_force[p] = r.version
+        elif r.version != in_force.setdefault(p, first):
+            wrong.append(f"{r.topic}/{r.partition}: version {r.version} at {r.offset},"
+                         f" where {in_force[p]} was announced")
+    v.of("not announced", wrong)
 
 
 class Union:
@@ -193,11 +212,12 @@ def ledger(v, records, batches, complete):
 
 
 def check(events, records, kafka_tx, batches, dead=(), partitions=None,
-          split_allowed=(), ledger_complete=False):
+          split_allowed=(), ledger_complete=False, first_version=None):
     v = Violations()
     dead = set(dead)
     exactly_once(v, events, records, dead)
     in_order(v, records, partitions)
+    announced(v, records, first_version)
     atomic_view(v, records, kafka_tx)
     whole(v, records, kafka_tx, set(split_allowed))
     ledger(v, records, batches, ledger_complete)

@@ -21,7 +21,7 @@ import segments                                                 # noqa: E402
 from checker import Batch, Event, Record, check                 # noqa: E402
 from plan import fault_points, plan                             # noqa: E402
 from server import Server, alive                                # noqa: E402
-from workload import TOPICS, Workload, add_product, setup       # noqa: E402
+from workload import FIRST_VERSION, TOPICS, Activation, Workload, add_product, setup    # noqa: E402
 from kafka import Cluster, consume, group_offsets, until        # noqa: E402
 
 PUBLISHER = "chaos"
@@ -100,6 +100,11 @@ class Chaos:
     def play(self, number, r):
         started = time.monotonic()
         name = " ".join(str(x) for x in r if x not in ("", 0))
+        activation = None
+        if self.may_activate(r):
+            # Producers' own topics only, one after the other.
+            activation = Activation(self.server, f"chaos.{'abc'[number % 3]}")
+            activation.start()
         try:
             getattr(self, "do_" + r.kind.replace(" ", "_"))(r.what, r.amount)
             self.cluster.up()
@@ -112,8 +117,17 @@ class Chaos:
             if not isinstance(e, (TimeoutError, RuntimeError, psycopg.Error)):
                 traceback.print_exc()
             self.rescue()
+        if activation is not None:
+            activation.join()
         self.recovery.append(time.monotonic() - started)
         print(f"  {number:4} {name:40} {self.recovery[-1]:6.1f} s  {outcome}", flush=True)
+
+    @staticmethod
+    def may_activate(r):
+        """Rounds that go on in the same server, and lose no position."""
+        if r.kind == "step":
+            return r.what not in ("needs_attention", "slot_create", "slot_persist")
+        return r.kind in ("kill", "stop", "restart", "fence", "broker and publisher")
 
     def rescue(self):
         """After a failed round: everything up, nothing armed, so that the
@@ -473,6 +487,12 @@ class Chaos:
     def judge(self):
         events = [Event(str(i), tx, topic, key, seq) for i, tx, topic, key, seq in self.server.sql(
             "SELECT event_id, tx, topic, key, seq FROM chaos.log")]
+        announced = [Event(f"{topic}/{p} {version}", f"activation of {topic} {version}", topic, None, 0)
+                     for topic, version in self.server.sql(
+                         "SELECT product, version FROM mesh_outbox.contracts"
+                         " WHERE product LIKE 'chaos.%%' AND activated_at IS NOT NULL AND version <> %s",
+                         FIRST_VERSION)
+                     for p in range(TOPICS[topic])]
         expected_dead = {str(i) for i, in self.server.sql(
             "SELECT event_id FROM chaos.log WHERE poison")}
         dead = {str(i) for i, in self.server.sql("SELECT event_id FROM mesh_outbox.dead_letters")}
@@ -481,15 +501,16 @@ class Chaos:
             " FROM mesh_outbox.batches WHERE publisher = %s", PUBLISHER)]
         existing = self.cluster.admin().list_topics(timeout=10).topics
         topics = [t for t in TOPICS if t in existing]
-        records = [record(m) for m in consume(self.cluster.bootstrap, topics, timeout=120)
-                   if is_event(m)]
+        records = [record(m) for m in consume(self.cluster.bootstrap, topics, timeout=120)]
         kafka_tx = {(t, p): segments.committed(
             os.path.join(self.cluster.dir, "data1", f"{t}-{p}"))
             for t in topics for p in range(TOPICS[t])}
-        found = check(events, records, kafka_tx, batches, dead, TOPICS, self.split_allowed)
+        found = check(events + announced, records, kafka_tx, batches, dead, TOPICS,
+                      self.split_allowed, first_version=FIRST_VERSION)
         if dead != expected_dead:
             found.append(f"dead letters: {len(dead)}, expected {len(expected_dead)}")
         print(f"  {len(events)} committed events in {self.workload.transactions} transactions,"
+              f" {len(announced)} control events,"
               f" {len(records)} seen, {len(dead)} dead letters, {len(batches)} ledger rows,"
               f" {sum(len(set(x.values())) for x in kafka_tx.values())} Kafka transaction parts")
         return found
@@ -502,16 +523,16 @@ class Chaos:
         self.cluster.stop()
 
 
-def is_event(m):
-    """Control events announce contracts; they are no producer's."""
-    return any(k == "ce_type" and v.decode().startswith("chaos.") for k, v in m.headers() or [])
-
-
 def record(m):
     headers = {k: v.decode() for k, v in m.headers()}
     body = json.loads(m.value())
+    if "mesh_outbox_control" in headers:
+        topic, version = m.topic(), body["version"]
+        return Record(topic, m.partition(), m.offset(), None, f"{topic}/{m.partition()} {version}",
+                      f"activation of {topic} {version}", 0, headers["ce_sequence"], version)
     return Record(m.topic(), m.partition(), m.offset(), m.key().decode(), headers["ce_id"],
-                  body["tx"], body["seq"], headers.get("ce_sequence"))
+                  body["tx"], body["seq"], headers.get("ce_sequence"),
+                  headers["ce_dataschema"].rsplit(":", 1)[1])
 
 
 def main():

@@ -16,30 +16,28 @@ PARTITIONS = {"a": 3, "b": 2}
 
 class Run:
     """A correct history: transactions of one to six events, published in
-    commit order, a few transactions to a Kafka transaction."""
+    commit order, a few transactions to a Kafka transaction; and now and then
+    another version of a topic's contract, announced in its partitions."""
 
     def __init__(self, seed=1, transactions=200):
         rng = random.Random(seed)
         self.events, self.records, self.batches = [], [], []
         self.kafka_tx = {(t, p): {} for t, n in PARTITIONS.items() for p in range(n)}
         seqs, ends = {}, {place: 0 for place in self.kafka_tx}
+        self.versions = {t: 0 for t in PARTITIONS}
         lsn = batch_no = 0
         while lsn < transactions:
             batch_no += 1
             offsets, count, first_lsn = {}, 0, lsn + 1
             for _ in range(rng.randint(1, 4)):
                 lsn += 1
-                for n in range(rng.randint(1, 6)):
-                    topic = rng.choice("ab")
-                    key = f"k{rng.randint(1, 12)}"
-                    seq = seqs[topic, key] = seqs.get((topic, key), 0) + 1
+                for topic, p, key, seq, n in self.transaction(rng, seqs):
                     e = Event(f"id-{lsn}-{n}", f"tx{lsn}", topic, key, seq)
-                    p = (murmur2(key.encode()) & 0x7fffffff) % PARTITIONS[topic]
                     o = ends[topic, p]
                     ends[topic, p] += 1
                     self.events.append(e)
                     self.records.append(Record(topic, p, o, key, e.event_id, e.tx, seq,
-                                               f"{lsn:08}-{n:08}"))
+                                               f"{lsn:08}-{n:08}", self.versions[topic]))
                     self.kafka_tx[topic, p][o] = (7, batch_no)
                     x = offsets.setdefault(topic, {}).setdefault(str(p), [o, o, 0])
                     x[1] = o
@@ -50,9 +48,23 @@ class Run:
             self.batches.append(Batch(batch_no, first_lsn, lsn, lsn - first_lsn + 1,
                                       count, offsets))
 
+    def transaction(self, rng, seqs):
+        if rng.random() < 0.05:
+            topic = rng.choice("ab")
+            self.versions[topic] += 1
+            return [(topic, p, None, 0, p) for p in range(PARTITIONS[topic])]
+        events = []
+        for n in range(rng.randint(1, 6)):
+            topic = rng.choice("ab")
+            key = f"k{rng.randint(1, 12)}"
+            seq = seqs[topic, key] = seqs.get((topic, key), 0) + 1
+            p = (murmur2(key.encode()) & 0x7fffffff) % PARTITIONS[topic]
+            events.append((topic, p, key, seq, n))
+        return events
+
     def judge(self, **more):
         return check(self.events, self.records, self.kafka_tx, self.batches,
-                     partitions=PARTITIONS, ledger_complete=True, **more)
+                     partitions=PARTITIONS, ledger_complete=True, first_version=0, **more)
 
 
 class Checker(unittest.TestCase):
@@ -64,6 +76,47 @@ class Checker(unittest.TestCase):
         self.assertTrue(any(line.startswith(kind + ":") for line in found),
                         f"no {kind!r} among {list(found)}")
 
+    def controls(self):
+        found = [i for i, r in enumerate(self.run_.records) if r.key is None]
+        self.assertTrue(found, "no control event in this run")
+        return found
+
+    def test_control_lost(self):
+        del self.run_.records[self.controls()[1]]
+        self.caught("lost")
+        self.caught("not announced")
+
+    def test_control_repeated(self):
+        self.run_.records.append(self.run_.records[self.controls()[0]]._replace(offset=99999))
+        self.caught("repeated")
+
+    def test_control_late(self):
+        """It changes places with the event behind it."""
+        records = self.run_.records
+        for i in self.controls():
+            after = [j for j, r in enumerate(records)
+                     if (r.topic, r.partition) == (records[i].topic, records[i].partition)
+                     and r.offset > records[i].offset and r.key is not None
+                     and r.version == records[i].version]
+            if after:
+                self.swap_offsets(i, min(after, key=lambda j: records[j].offset))
+                self.caught("not announced")
+                return
+        self.fail("no event behind a control event")
+
+    def test_control_early(self):
+        """It changes places with the event in front of it."""
+        records = self.run_.records
+        for i in self.controls():
+            before = [j for j, r in enumerate(records)
+                      if (r.topic, r.partition) == (records[i].topic, records[i].partition)
+                      and r.offset < records[i].offset and r.key is not None]
+            if before:
+                self.swap_offsets(i, max(before, key=lambda j: records[j].offset))
+                self.caught("not announced")
+                return
+        self.fail("no event in front of a control event")
+
     def swap_offsets(self, i, j):
         r = self.run_.records
         a, b = r[i], r[j]
@@ -72,7 +125,7 @@ class Checker(unittest.TestCase):
     def same_key_pair(self):
         last = {}
         for i, r in enumerate(self.run_.records):
-            if (r.topic, r.key) in last:
+            if r.key is not None and (r.topic, r.key) in last:
                 return last[r.topic, r.key], i
             last[r.topic, r.key] = i
 
@@ -113,7 +166,7 @@ class Checker(unittest.TestCase):
         for i in range(1, len(r)):
             for j in range(i):
                 if (r[i].topic, r[i].partition) == (r[j].topic, r[j].partition) \
-                        and r[i].key != r[j].key:
+                        and None not in (r[i].key, r[j].key) and r[i].key != r[j].key:
                     self.swap_offsets(i, j)
                     self.caught("ce_sequence fell")
                     return

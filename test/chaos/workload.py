@@ -46,6 +46,7 @@ SCHEMA = """{"type": "object",
  "properties": {"tx": {"type": "string"}, "key": {"type": "string"},
                 "seq": {"type": "integer", "minimum": 1}, "pad": {"type": "string"}},
  "required": ["tx", "key", "seq"]}"""
+FIRST_VERSION = "1.0.0"
 
 
 def setup(server):
@@ -61,8 +62,10 @@ def add_product(server, topic, partitions):
                " partitions => %s, topic_config => jsonb_build_object('max.message.bytes', %s::text))",
                topic, topic, partitions, str(LIMITS.get(topic, 900000)))
     server.sql("SELECT mesh_outbox.propose_contract(%s, 'ThingHappened', schema => %s,"
-               " key => '/key', version => '1.0.0')", topic, SCHEMA)
-    server.sql("SELECT mesh_outbox.activate_contract(%s, 'ThingHappened', '1.0.0')", topic)
+               " key => '/key', version => %s)", topic, SCHEMA, FIRST_VERSION)
+    server.sql("SELECT mesh_outbox.activate_contract(%s, 'ThingHappened', %s)", topic, FIRST_VERSION)
+    # Every new version is like the one before; nothing is to be found out.
+    server.sql("SELECT mesh_outbox.set_change_rules(%s, trial_events => 0)", topic)
     server.sql("SELECT mesh_outbox.create_outbox(%s, product => %s)",
                "chaos.out_" + topic.split(".")[1], topic)
     server.sql("INSERT INTO chaos.key SELECT %s, 'k' || g FROM generate_series(1, %s) g",
@@ -161,6 +164,28 @@ class Producer(threading.Thread):
                 self.emit(conn, tx, self.keys(25))
             else:
                 self.emit(conn, tx, keys)
+
+
+class Activation(threading.Thread):
+    """Puts another version of a topic's contract into force, if it can before
+    something happens to its connection."""
+
+    def __init__(self, server, topic):
+        super().__init__(daemon=True)
+        self.server, self.topic = server, topic
+
+    def run(self):
+        try:
+            with self.server.connect() as c:
+                pending = c.execute(
+                    "SELECT version FROM mesh_outbox.contracts WHERE product = %s AND status = 'proposed'",
+                    [self.topic]).fetchone() or c.execute(
+                    "SELECT mesh_outbox.propose_contract(%s, 'ThingHappened', schema => %s, key => '/key',"
+                    " compatibility => 'NONE')", [self.topic, SCHEMA]).fetchone()
+                c.execute("CALL mesh_outbox.cut_over(%s, 'ThingHappened', %s, timeout => '10 s')",
+                          [self.topic, pending[0]])
+        except psycopg.Error:
+            pass            # the catalog knows which versions came into force
 
 
 class Workload:

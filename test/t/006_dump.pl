@@ -16,6 +16,7 @@ $node->safe_psql('postgres', q(
 	CREATE SCHEMA sales AUTHORIZATION "the owner";
 	GRANT USAGE ON SCHEMA sales TO app;
 	CREATE EXTENSION IF NOT EXISTS mesh_outbox;
+	SELECT mesh_outbox.enable_governance_topic();
 	SELECT mesh_outbox.create_publisher('dumped', brokers => 'localhost:1', options => '{"linger.ms": 1}', paused => true);
 	SELECT mesh_outbox.create_domain('sales', owner => 'the owner', description => 'it''s ours');
 	SET ROLE "the owner";
@@ -72,6 +73,7 @@ my $catalog = q(
 		WHERE NOT t.tgisinternal AND t.tgrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'sales'::regnamespace)
 		ORDER BY t.tgrelid::regclass::text, t.tgname;
 	SELECT event_id, kind, body, key, contract_id, created_at FROM sales.parted;
+	SELECT event_id, event_type, payload FROM mesh_outbox.governance_outbox ORDER BY event_id;
 );
 my $before = $node->safe_psql('postgres', $catalog);
 isnt($before, '', 'there is a catalog');
@@ -106,10 +108,16 @@ is($node->safe_psql('restored', q(
 	SELECT contract_id > (SELECT max(contract_id) FROM mesh_outbox.contracts WHERE event_type = 'OrderPlaced')
 	FROM mesh_outbox.contracts WHERE event_type = 'OrderGone')), 't', 'with an id of its own');
 
+note 'what happens there is told there';
+is($node->safe_psql('restored', q(
+	SELECT event_type, payload ->> 'event_type' FROM mesh_outbox.governance_outbox
+	ORDER BY created_at DESC LIMIT 1)), 'ContractProposed|OrderGone', 'the proposal, and nothing of the restore');
+
 note 'a role that owns a restored domain is protected there too';
 $node->safe_psql('postgres', q(
 	SELECT mesh_outbox.drop_outbox('sales."The Outbox"');
 	SELECT mesh_outbox.drop_outbox('sales.parted', lose_events => true);
+	SELECT mesh_outbox.drop_outbox('mesh_outbox.governance_outbox', lose_events => true);
 	DROP EXTENSION mesh_outbox;
 	DROP SCHEMA sales CASCADE;
 ));
