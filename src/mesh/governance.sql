@@ -4,12 +4,12 @@
 -- What its events are
 -- ---------------------------------------------------------------------
 
--- All of them carry subject, by, at, audit_no and audit_hash besides.
+-- All of them carry subject, by, at, audit_no and audit_hash besides.  Without
+-- SET, so that it can be inlined.
 CREATE FUNCTION mesh_outbox.governance_events(
     OUT event_type text, OUT description text, OUT required text[], OUT optional text[])
     RETURNS SETOF record
     LANGUAGE sql IMMUTABLE
-    SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
         VALUES ('GovernanceTopicEnabled', 'the mesh tells of its changes from here on', '{}'::text[], '{}'::text[]),
                ('ContractProposed', 'a contract version that is not in force yet',
@@ -90,7 +90,7 @@ CREATE FUNCTION mesh_outbox.governance_outbox() RETURNS regclass
 COMMENT ON FUNCTION mesh_outbox.governance_outbox() IS
     'the table whose rows are the governance topic''s events; NULL when it is not enabled';
 
-CREATE FUNCTION mesh_outbox.governance_contract(c mesh_outbox.contract) RETURNS jsonb
+CREATE FUNCTION mesh_outbox.governance_contract(c mesh_outbox.contract, told_by text) RETURNS jsonb
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
     RETURN jsonb_build_object(
@@ -99,11 +99,12 @@ CREATE FUNCTION mesh_outbox.governance_contract(c mesh_outbox.contract) RETURNS 
         'compatibility', c.compatibility, 'notice_until', c.notice_until, 'override_reason', c.override_reason,
         'enforcement', c.enforcement, 'sunset_at', c.sunset_at,
         -- a huge one must not be the reason why nobody hears of it
-        'schema', CASE WHEN octet_length(c.schema::text) < 500000 THEN c.schema END,
-        'previous_version', (SELECT mesh_outbox.version_text(p) FROM mesh_outbox.earlier_versions(c) p LIMIT 1));
-COMMENT ON FUNCTION mesh_outbox.governance_contract(mesh_outbox.contract) IS
-    'what governance events may tell of a contract version';
-REVOKE EXECUTE ON FUNCTION mesh_outbox.governance_contract(mesh_outbox.contract) FROM PUBLIC;
+        'schema', CASE WHEN told_by = 'ContractProposed' AND octet_length(c.schema::text) < 500000 THEN c.schema END,
+        'previous_version', CASE WHEN told_by = 'ContractActivated' THEN
+            (SELECT mesh_outbox.version_text(p) FROM mesh_outbox.earlier_versions(c) p LIMIT 1) END);
+COMMENT ON FUNCTION mesh_outbox.governance_contract(mesh_outbox.contract, text) IS
+    'what a governance event may tell of a contract version';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.governance_contract(mesh_outbox.contract, text) FROM PUBLIC;
 
 CREATE FUNCTION mesh_outbox.governance_event_of_contract(link mesh_outbox.audit) RETURNS text
     LANGUAGE sql IMMUTABLE
@@ -161,7 +162,7 @@ BEGIN
         IF NOT FOUND THEN
             contract := jsonb_populate_record(NULL::mesh_outbox.contract, told);
         END IF;
-        payload := payload || mesh_outbox.governance_contract(contract)
+        payload := payload || mesh_outbox.governance_contract(contract, event_type)
                    || jsonb_build_object(
             'consumer', (SELECT c.name FROM mesh_outbox.consumer c WHERE c.consumer_id = (told ->> 'consumer_id')::int),
             'kind', told -> 'kind', 'passed', told -> 'passed', 'url', told -> 'url', 'domain', told -> 'domain',
