@@ -39,6 +39,7 @@ static Oid	caller = InvalidOid;
 static Oid	acting_as = InvalidOid;
 
 PG_FUNCTION_INFO_V1(mesh_outbox_call_plpgsql);
+PG_FUNCTION_INFO_V1(mesh_outbox_validate_plpgsql);
 PG_FUNCTION_INFO_V1(mesh_outbox_caller);
 
 static Oid
@@ -55,14 +56,9 @@ function_owner(Oid function)
 }
 
 static PGFunction
-plpgsql_handler(void)
+plpgsql_function(const char *name)
 {
-	static PGFunction handler = NULL;
-
-	if (handler == NULL)
-		handler = load_external_function("$libdir/plpgsql",
-										 "plpgsql_call_handler", true, NULL);
-	return handler;
+	return load_external_function("$libdir/plpgsql", name, true, NULL);
 }
 
 /* The language's call handler. */
@@ -72,11 +68,13 @@ mesh_outbox_call_plpgsql(PG_FUNCTION_ARGS)
 	Oid			outer_caller = caller;
 	Oid			outer_acting_as = acting_as;
 	Oid			owner = function_owner(fcinfo->flinfo->fn_oid);
-	PGFunction	handler = plpgsql_handler();
+	static PGFunction handler = NULL;
 	Oid			user;
 	int			sec_context;
 	Datum		result;
 
+	if (handler == NULL)
+		handler = plpgsql_function("plpgsql_call_handler");
 	GetUserIdAndSecContext(&user, &sec_context);
 
 	/* What our own code calls, it calls for the one who called it. */
@@ -96,6 +94,16 @@ mesh_outbox_call_plpgsql(PG_FUNCTION_ARGS)
 	PG_END_TRY();
 	SetUserIdAndSecContext(user, sec_context);
 	return result;
+}
+
+/*
+ * The language's validator.  PL/pgSQL's own would do, but pg_upgrade re-creates
+ * a language only with support functions that come from the same extension.
+ */
+Datum
+mesh_outbox_validate_plpgsql(PG_FUNCTION_ARGS)
+{
+	return plpgsql_function("plpgsql_validator") (fcinfo);
 }
 
 bool

@@ -6,9 +6,15 @@ COMMENT ON FUNCTION mesh_outbox.call_plpgsql() IS
     'call handler of the language mesh_outbox_plpgsql';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.call_plpgsql() FROM PUBLIC;
 
+CREATE FUNCTION mesh_outbox.validate_plpgsql(function oid) RETURNS void
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'mesh_outbox_validate_plpgsql';
+COMMENT ON FUNCTION mesh_outbox.validate_plpgsql(oid) IS
+    'validator of the language mesh_outbox_plpgsql';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.validate_plpgsql(oid) FROM PUBLIC;
+
 CREATE LANGUAGE mesh_outbox_plpgsql
     HANDLER mesh_outbox.call_plpgsql
-    VALIDATOR pg_catalog.plpgsql_validator;
+    VALIDATOR mesh_outbox.validate_plpgsql;
 COMMENT ON LANGUAGE mesh_outbox_plpgsql IS
     'PL/pgSQL that runs with its owner''s rights and knows for whom: mesh_outbox.caller()';
 

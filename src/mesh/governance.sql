@@ -154,6 +154,8 @@ BEGIN
                       WHEN 'approval' THEN CASE WHEN link.action <> 'delete' THEN 'ProposalApproved' END
                       WHEN 'verification' THEN CASE WHEN link.action <> 'delete' THEN 'VersionVerified' END
                       WHEN 'term' THEN 'TermChanged'
+                      -- the topic's own one has to be resumed before it takes events
+                      WHEN 'publisher' THEN NULL
                       ELSE 'CatalogChanged' END;
     payload := jsonb_build_object('subject', concat_ws(':', link.object, name), 'name', name,
                                   'object', link.object, 'action', link.action);
