@@ -126,6 +126,10 @@ CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.consume_gra
     FOR EACH ROW EXECUTE FUNCTION mesh_outbox.record_change('product', 'consumer');
 CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.access_request
     FOR EACH ROW EXECUTE FUNCTION mesh_outbox.record_change('request_id', 'product', 'right', 'grantee');
+CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.term_type
+    FOR EACH ROW EXECUTE FUNCTION mesh_outbox.record_change('type', 'term');
+CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.term_column
+    FOR EACH ROW EXECUTE FUNCTION mesh_outbox.record_change('relation', 'column_name');
 CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.co_owner
     FOR EACH ROW EXECUTE FUNCTION mesh_outbox.record_change('product', 'domain');
 CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.approval

@@ -101,6 +101,12 @@ CREATE FUNCTION mesh_outbox.doctor_overdue()
                           WHERE (g.product, g.consumer) = (c.product, c.name)
                             AND (g.until IS NULL OR g.until > mesh_outbox.present()))
         UNION ALL
+        SELECT 'notice', t.domain, format('type %s', y.type),
+               format('it has version %s of term %s, which has version %s', y.version, t.name, t.version),
+               format('SELECT mesh_outbox.create_term_type(%L, %L);', t.name, y.type)
+        FROM mesh_outbox.term_type y JOIN mesh_outbox.term t ON t.name = y.term JOIN pg_type p ON p.oid = y.type
+        WHERE y.version <> t.version
+        UNION ALL
         SELECT 'notice', t.domain, format('term %s', e.term),
                format('the exception of product %s ended on %s', e.product, e.until),
                format('SELECT * FROM mesh_outbox.who_uses(%L);', e.term)

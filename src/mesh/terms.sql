@@ -244,11 +244,20 @@ BEGIN
             MESSAGE = format('cannot drop term "%s" because contracts refer to it', term),
             DETAIL = format('Contracts: %s.', users);
     END IF;
+    SELECT string_agg(y.type::text, ', ' ORDER BY y.type::text) INTO users
+    FROM mesh_outbox.term_type y JOIN pg_type t ON t.oid = y.type WHERE y.term = drop_term.term;
+    IF users IS NOT NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'dependent_objects_still_exist',
+            MESSAGE = format('cannot drop term "%s" because types were made from it', term),
+            DETAIL = format('Types: %s.', users),
+            HINT = 'Drop them first, with DROP DOMAIN.';
+    END IF;
     DELETE FROM mesh_outbox.term t WHERE t.name = drop_term.term;
     DELETE FROM mesh_outbox.schema_document d WHERE d.uri = 'term:' || drop_term.term;
 END
 $$;
-COMMENT ON FUNCTION mesh_outbox.drop_term(text) IS 'drops a term that no contract refers to';
+COMMENT ON FUNCTION mesh_outbox.drop_term(text) IS 'drops a term that no contract refers to and no type was made from';
 
 CREATE FUNCTION mesh_outbox.grant_term_exception(term text, product text, reason text, until date) RETURNS void
     LANGUAGE mesh_outbox_plpgsql
