@@ -30,20 +30,18 @@ SELECT pg_catalog.pg_extension_config_dump('mesh_outbox.term_version', '');
 SELECT pg_catalog.pg_extension_config_dump('mesh_outbox.term_type', '');
 SELECT pg_catalog.pg_extension_config_dump('mesh_outbox.term_column', '');
 
-CREATE FUNCTION mesh_outbox.keep_term_version() RETURNS trigger
-    LANGUAGE plpgsql
-    SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    INSERT INTO mesh_outbox.term_version (term, version, schema, changed_by)
-    VALUES (NEW.name, NEW.version, NEW.schema, mesh_outbox.caller_name())
-    ON CONFLICT DO NOTHING;
-    RETURN NULL;
-END
-$$;
-COMMENT ON FUNCTION mesh_outbox.keep_term_version() IS 'remembers what a term meant';
-REVOKE EXECUTE ON FUNCTION mesh_outbox.keep_term_version() FROM PUBLIC;
-CREATE TRIGGER keep_version AFTER INSERT OR UPDATE OF version ON mesh_outbox.term
-    FOR EACH ROW EXECUTE FUNCTION mesh_outbox.keep_term_version();
+-- Not a trigger: that would fire when a dump is restored.
+CREATE FUNCTION mesh_outbox.keep_term_version(term text) RETURNS void
+    LANGUAGE sql
+    SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        INSERT INTO mesh_outbox.term_version (term, version, schema, changed_by)
+        SELECT t.name, t.version, t.schema, mesh_outbox.caller_name()
+        FROM mesh_outbox.term t WHERE t.name = keep_term_version.term
+        ON CONFLICT DO NOTHING;
+    END;
+COMMENT ON FUNCTION mesh_outbox.keep_term_version(text) IS 'remembers what a term means now';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.keep_term_version(text) FROM PUBLIC;
 
 -- ---------------------------------------------------------------------
 -- Types

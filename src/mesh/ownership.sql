@@ -284,19 +284,19 @@ BEGIN
             DETAIL = 'A draft becomes active with its first contract; an active product can be deprecated, any be retired or, from there, active again.';
     END IF;
     SELECT string_agg(format('%s %s', c.event_type, mesh_outbox.version_text(c)), ', ' ORDER BY c.contract_id) INTO in_force
-    FROM mesh_outbox.contract c WHERE c.product = changed.name AND c.status IN ('active', 'deprecated');
+    FROM mesh_outbox.contract c WHERE c.product = changed.name AND c.status IN ('proposed', 'active', 'deprecated');
     IF status = 'retired' AND in_force IS NOT NULL THEN
         RAISE EXCEPTION USING
             ERRCODE = 'dependent_objects_still_exist',
-            MESSAGE = format('cannot retire product "%s" because contracts are in force', product),
+            MESSAGE = format('cannot retire product "%s" because contracts are proposed or in force', product),
             DETAIL = format('Contracts: %s.', in_force),
-            HINT = 'Retire them first, with mesh_outbox.retire_contract().';
+            HINT = 'Retire or withdraw them first, with mesh_outbox.retire_contract() or mesh_outbox.withdraw_proposal().';
     END IF;
     UPDATE mesh_outbox.product p SET status = set_product_status.status WHERE p.name = changed.name;
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.set_product_status(text, text) IS
-    'deprecates a product (consumers see it; nothing stops), retires one that has no contract in force, or makes it active again';
+    'deprecates a product (consumers see it; nothing stops), retires one that has no contract in force or proposed, or makes it active again';
 
 CREATE FUNCTION mesh_outbox.set_review(product text, event_type text, due date, note text DEFAULT NULL) RETURNS void
     LANGUAGE mesh_outbox_plpgsql

@@ -121,6 +121,7 @@ BEGIN
     VALUES (create_term.name, create_term.domain,
             mesh_outbox.store_term_schema(create_term.name, create_term.schema, create_term.examples),
             create_term.description, create_term.examples, create_term.synonyms, create_term.reserved);
+    PERFORM mesh_outbox.keep_term_version(name);
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.create_term(text, json, text, text, jsonb, text[], boolean) IS
@@ -197,6 +198,7 @@ BEGIN
     IF alter_term.schema IS NULL THEN
         RETURN;
     END IF;
+    PERFORM mesh_outbox.keep_term_version(term);
     FOR old IN
         SELECT c.* FROM mesh_outbox.contract c JOIN mesh_outbox.contracts v USING (contract_id)
         JOIN mesh_outbox.term_users(alter_term.term) u

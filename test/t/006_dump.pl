@@ -39,6 +39,9 @@ $node->safe_psql('postgres', qq(
 	SELECT mesh_outbox.assign_duty('accountable', 'Ada', product => 'sales.orders');
 	SELECT mesh_outbox.set_change_rules('sales.orders', notice => '1 day');
 	SELECT mesh_outbox.create_term('word', '{"type": "string"}', domain => 'sales', description => 'a word');
+	SELECT mesh_outbox.create_term_type('word', 'sales.word');
+	CREATE TABLE sales.words (word sales.word, other text);
+	SELECT mesh_outbox.map_term('word', 'sales.words', 'other');
 	RESET ROLE;
 	SELECT mesh_outbox.reserve_term('word');
 	SELECT mesh_outbox.grant_term_exception('word', 'sales.raw', reason => 'older', until => current_date + 30);
