@@ -105,6 +105,8 @@ INSERT INTO attempt (function, statement) VALUES
     ('postpone_sunset', $$mesh_outbox.postpone_sunset('sales.orders', 'OrderPlaced', '1.0.0', sunset => 'infinity', reason => 'x')$$),
     ('retire_contract', $$mesh_outbox.retire_contract('sales.orders', 'OrderPlaced', '1.0.0', force_reason => 'x')$$),
     ('set_enforcement', $$mesh_outbox.set_enforcement('sales.orders', 'OrderPlaced', '1.0.0', 'observe', 'x')$$),
+    ('register_conversion', $$mesh_outbox.register_conversion('sales.orders', 'OrderPlaced', 2, 1, 'sales.convert')$$),
+    ('drop_conversion', $$mesh_outbox.drop_conversion('sales.orders', 'OrderPlaced', 2, 1)$$),
     ('observe_only', $$mesh_outbox.observe_only('x', product => 'sales.orders')$$),
     ('cap_enforcement', $$mesh_outbox.cap_enforcement('observe', 'x')$$),
     ('is_enforce_safe', $$mesh_outbox.is_enforce_safe('sales.orders', 'OrderPlaced', '1.0.0')$$),

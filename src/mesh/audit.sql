@@ -110,6 +110,8 @@ CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.verificatio
     FOR EACH ROW EXECUTE FUNCTION mesh_outbox.record_change('contract_id', 'consumer_id');
 CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.enforcement_cap
     FOR EACH ROW EXECUTE FUNCTION mesh_outbox.record_change();
+CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.conversion
+    FOR EACH ROW EXECUTE FUNCTION mesh_outbox.record_change('product', 'event_type', 'from_major', 'to_major');
 CREATE TRIGGER audit AFTER UPDATE ON mesh_outbox.change_rule
     FOR EACH ROW EXECUTE FUNCTION mesh_outbox.record_change('product');
 CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.term

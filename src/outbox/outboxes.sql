@@ -223,6 +223,8 @@ BEGIN
     FROM mesh_outbox.publish_grant g JOIN pg_roles r ON r.oid = g.role
     WHERE g.product = (register_outbox.product).name;
     PERFORM mesh_outbox.install_check(relation, new_id, coalesce(publisher.publisher_id, 0), columns);
+    PERFORM mesh_outbox.install_conversion(o, v)
+    FROM mesh_outbox.outbox o JOIN mesh_outbox.conversion v USING (product) WHERE o.outbox_id = new_id;
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.register_outbox(regclass, mesh_outbox.product, mesh_outbox.publisher, jsonb, boolean) IS
@@ -609,6 +611,7 @@ BEGIN
     PERFORM mesh_outbox.lock_product(detached.product);
     EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', outbox);
     PERFORM mesh_outbox.remove_check(outbox);
+    PERFORM mesh_outbox.remove_conversions(outbox);
     FOR part IN SELECT mesh_outbox.outbox_relations(outbox) LOOP
         EXECUTE format('ALTER TABLE %s OWNER TO %s', part,
                        (SELECT d.owner FROM mesh_outbox.domain d WHERE d.name = domain));

@@ -69,6 +69,10 @@ $node->safe_psql('postgres', qq(
 		columns => '{"event_type": "kind", "payload": "body"}');
 	SELECT mesh_outbox.set_outbox_publisher('sales.parted', NULL);
 	SELECT mesh_outbox.grant_publish('sales.orders', 'app');
+	SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/id', description => 'somebody bought',
+		version => '2.0.0', schema => '{$object}');
+	CREATE FUNCTION sales.as_v1(payload jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS 'SELECT payload';
+	SELECT mesh_outbox.register_conversion('sales.orders', 'OrderPlaced', 2, 1, 'sales.as_v1');
 	INSERT INTO sales.parted (kind, body) VALUES ('OrderPlaced', '{"id": 1}');
 	INSERT INTO sales."The Outbox" (event_type, payload) VALUES ('OrderPlaced', '{"id": 1}');
 	RESET ROLE;
@@ -110,7 +114,8 @@ sub catalog_queries
 		[ 'tables', q(SELECT c.oid::regclass, c.relowner::regrole, c.relacl FROM pg_class c
 			WHERE c.relnamespace = 'sales'::regnamespace ORDER BY c.oid::regclass::text) ],
 		[ 'triggers', q(SELECT t.tgrelid::regclass, t.tgname, t.tgenabled, t.tgargs FROM pg_trigger t
-			WHERE t.tgfoid = 'mesh_outbox.check_event'::regproc ORDER BY t.tgrelid::regclass::text, t.tgname) ],
+			WHERE t.tgfoid IN ('mesh_outbox.check_event'::regproc, 'mesh_outbox.convert_event'::regproc)
+			ORDER BY t.tgrelid::regclass::text, t.tgname) ],
 		[ 'governance events', 'SELECT event_id, event_type, payload FROM mesh_outbox.governance_outbox ORDER BY event_id' ],
 		[ 'rows', 'SELECT event_id, kind, body, key, contract_id, created_at FROM sales.parted' ]);
 }
