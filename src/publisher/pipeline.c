@@ -8,8 +8,8 @@
  * commits: after all of the older one's records are delivered, or the two
  * would race for their places in the logs.  It sends its marker only after
  * the older one's marker was taken (of two stored offsets the one appended
- * later wins) and commits only after the older one's commit is known.  If the older one is aborted, so is the
- * younger, before anything is produced again.
+ * later wins) and commits only after the older one's commit is known.  If the
+ * older one is aborted, so is the younger, before anything is produced again.
  *
  * A batch's way, each step as soon as it is possible:
  *
@@ -28,16 +28,11 @@
  */
 #include "postgres.h"
 
-#include "common/pg_prng.h"
 #include "utils/timestamp.h"
 
 #include "guc.h"
 #include "publisher/publisher.h"
 
-#define FIRST_RETRY_MS	50
-#define LAST_RETRY_MS	5000
-
-static void recover(MoPublisher *pub);
 
 bool
 mo_pipeline_has_room(MoPublisher *pub)
@@ -82,9 +77,8 @@ ask_dead_letter(MoPublisher *pub, MoBatch *batch, MoEvent *event)
 	pfree(body.data);
 }
 
-/* The broker will never take this event. */
-static void
-kill_event(MoPublisher *pub, MoBatch *batch, MoEvent *event,
+void
+mo_pipeline_kill_event(MoPublisher *pub, MoBatch *batch, MoEvent *event,
 		   const char *reason, const char *detail)
 {
 	event->dead = true;
@@ -106,8 +100,8 @@ dead_letters_durable(MoPublisher *pub, const MoBatch *batch)
  * ---------------------------------------------------------------------
  */
 
-static void
-reset_records(MoBatch *batch)
+void
+mo_pipeline_reset_records(MoBatch *batch)
 {
 	for (int i = 0; i < batch->nevents; i++)
 	{
@@ -152,14 +146,14 @@ begin_batch(MoPublisher *pub, MoBatch *batch)
 	MoKafkaError error;
 
 	mark_last_part(batch);
-	reset_records(batch);
+	mo_pipeline_reset_records(batch);
 	/* Repeated while the older one commits, it keeps off that one's id. */
 	batch->lane = 1 - (batch == pub->flight[0] ? pub->last_lane : pub->flight[0]->lane);
 	pub->last_lane = batch->lane;
 	if (mo_producer_begin(pub->producer, batch->lane, &error))
 		batch->state = MO_BATCH_PRODUCING;
 	else
-		recover(pub);
+		mo_recover(pub);
 }
 
 /*
@@ -190,7 +184,7 @@ produce_events(MoPublisher *pub, MoBatch *batch)
 			return;
 		if (result == MO_PRODUCE_REFUSED)
 		{
-			kill_event(pub, batch, event, mo_producer_refusal(error.code),
+			mo_pipeline_kill_event(pub, batch, event, mo_producer_refusal(error.code),
 					   error.message);
 			/* Another record has to say that its transaction ends here. */
 			if (event->last_part)
@@ -232,15 +226,6 @@ send_marker(MoPublisher *pub, MoBatch *batch)
  * ---------------------------------------------------------------------
  */
 
-static TimestampTz
-retry_time(MoPublisher *pub)
-{
-	int			delay = FIRST_RETRY_MS << Min(pub->failures, 7);
-
-	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-									   Min(delay, LAST_RETRY_MS));
-}
-
 /* This batch and every younger one with an open transaction must go. */
 static void
 fail_from(MoPublisher *pub, int index)
@@ -249,137 +234,6 @@ fail_from(MoPublisher *pub, int index)
 		if (pub->flight[i]->state != MO_BATCH_NEW &&
 			pub->flight[i]->state != MO_BATCH_ABORTING)
 			pub->flight[i]->state = MO_BATCH_FAILED;
-}
-
-/*
- * Looks through the reports of an aborted batch for records that the broker
- * will never take.  The broker refuses whole message sets, with the same
- * error for each record in them: one alone is the culprit, of several any may
- * be innocent, so they are sent again one by one.
- */
-static void
-judge_records(MoPublisher *pub, MoBatch *batch)
-{
-	MoEvent    *refused = NULL;
-	int			n = 0;
-
-	for (int i = 0; i < batch->nevents; i++)
-	{
-		MoEvent    *event = &batch->events[i];
-		MoRecordVerdict verdict;
-
-		if (event->dead || event->record.error == 0)
-			continue;
-		verdict = mo_producer_record_verdict(event->record.error);
-		if (verdict == MO_RECORD_REFUSED)
-		{
-			refused = event;
-			n++;
-		}
-		else if (verdict == MO_RECORD_NO_TOPIC)
-			mo_publisher_set_state(pub, MO_STATE_WAITING_TOPIC,
-								   psprintf("topic \"%s\" cannot be written: %s",
-											event->route->info.topic,
-											mo_producer_error_text(event->record.error)),
-								   "Create the topic again, or let the publisher's principal write to it.");
-	}
-	if (n == 1)
-	{
-		kill_event(pub, batch, refused,
-				   mo_producer_refusal(refused->record.error),
-				   mo_producer_error_text(refused->record.error));
-		pub->failures = 0;
-	}
-	else if (n > 0)
-	{
-		batch->careful = true;
-		pub->failures = 0;
-	}
-}
-
-static void
-aborted(MoPublisher *pub, MoBatch *batch)
-{
-	MO_FAULT_POINT("batch_abort");
-	pub->failures++;
-	pub->retry_at = retry_time(pub);
-	judge_records(pub, batch);
-	reset_records(batch);
-	batch->state = MO_BATCH_NEW;
-}
-
-/* Ends the process unless the marker in Kafka is this incarnation's. */
-static void
-check_ours(MoPublisher *pub, MoMarker *marker)
-{
-	bool		found;
-
-	if (pub->embedded)
-		return;
-	found = mo_start_read_marker(pub, true, marker);
-	MO_FAULT_POINT("fenced_read_marker");
-	if (!found)
-		mo_start_fenced(pub, NULL);
-	if (strcmp(marker->incarnation, pub->incarnation) != 0)
-		mo_start_fenced(pub, marker);
-}
-
-/*
- * Kafka says that somebody else owns an id, or a handle is dead.  If the
- * marker is still ours, the coordinator timed us out or forgot us: new
- * handles, a new claim, and what is left of the batches again.
- */
-static void
-recover(MoPublisher *pub)
-{
-	MoMarker	marker;
-	int			left = 0;
-
-	pub->running = false;
-	check_ours(pub, &marker);
-	MO_FAULT_POINT("fenced_recover");
-	mo_producer_reset(pub->producer);
-	mo_start_fence(pub);
-	check_ours(pub, &marker);
-	if (!pub->embedded)
-	{
-		pub->committed = marker.position;
-		/* Fenced once more before the new claim, this one is still ours. */
-		strlcpy(pub->owner, marker.incarnation, sizeof(pub->owner));
-	}
-
-	/* A commit whose answer was lost is found in the marker. */
-	for (int i = 0; i < pub->nflight; i++)
-	{
-		MoBatch    *batch = pub->flight[i];
-
-		if (!pub->embedded && batch->nevents > 0 &&
-			mo_position_reached(&batch->last, &pub->committed))
-		{
-			mo_progress_committed(pub, batch);
-			mo_batch_reset(batch);
-			pub->spare[pub->spare[0] != NULL] = batch;
-			continue;
-		}
-		reset_records(batch);
-		batch->state = MO_BATCH_NEW;
-		pub->flight[left++] = batch;
-	}
-	pub->nflight = left;
-	mo_start_claim(pub, pub->embedded ? pub->dead_lsn : marker.dead_lsn);
-	pub->running = true;
-}
-
-/*
- * New handles with changed settings, while nothing is in flight.  The marker
- * stays where it is; the claim is renewed with it.
- */
-void
-mo_pipeline_renew(MoPublisher *pub)
-{
-	while (pub->nflight > 0)
-		mo_publisher_wait(pub, 1000);
-	recover(pub);
 }
 
 /* ---------------------------------------------------------------------
@@ -469,7 +323,7 @@ call_succeeded(MoPublisher *pub, int index)
 			return true;
 		case MO_KAFKA_FENCED:
 		case MO_KAFKA_FATAL:
-			recover(pub);
+			mo_recover(pub);
 			return false;
 		case MO_KAFKA_REFUSED:
 			tell_refused(pub, result);
@@ -550,12 +404,12 @@ advance_batch(MoPublisher *pub, int index)
 				return false;
 			if (mo_producer_result(producer, batch->lane)->status != MO_KAFKA_OK)
 			{
-				recover(pub);
+				mo_recover(pub);
 				return true;
 			}
 			if (mo_producer_undelivered(producer, batch->lane) > 0)
 				return false;
-			aborted(pub, batch);
+			mo_recover_aborted(pub, batch);
 			return true;
 	}
 	return false;

@@ -89,6 +89,24 @@ show_trouble(MoPublisher *pub)
 }
 
 void
+mo_publisher_record(MoPublisher *pub, const char *action, XLogRecPtr from,
+					XLogRecPtr to, const char *detail)
+{
+	StringInfoData body;
+	MoPublisherEvent event = {
+		.action = (char *) action,
+		.from_lsn = from,
+		.to_lsn = to,
+		.detail = (char *) detail,
+	};
+
+	initStringInfo(&body);
+	mo_channel_put_event(&body, &event);
+	mo_publisher_ask(pub, MO_ASK_EVENT, &body);
+	pfree(body.data);
+}
+
+void
 mo_publisher_need_attention(MoPublisher *pub, const char *what,
 							const char *detail, const char *hint,
 							XLogRecPtr from, XLogRecPtr to)
@@ -101,23 +119,14 @@ mo_publisher_need_attention(MoPublisher *pub, const char *what,
 		.detail = range,
 		.hint = (char *) hint,
 	};
-	MoPublisherEvent event = {
-		.action = psprintf("needs attention: %s", what),
-		.from_lsn = from,
-		.to_lsn = to,
-		.detail = (char *) detail,
-	};
 
 	pub->running = false;
+	mo_publisher_record(pub, psprintf("needs attention: %s", what), from, to,
+						detail);
 	initStringInfo(&body);
-	mo_channel_put_event(&body, &event);
-	mo_publisher_ask(pub, MO_ASK_EVENT, &body);
-	resetStringInfo(&body);
 	mo_channel_put_attention(&body, &attention);
-	pub->attention_answer = false;
-	mo_publisher_ask(pub, MO_ASK_ATTENTION, &body);
-	while (!pub->attention_answer)
-		mo_publisher_wait(pub, IDLE_MS);
+	mo_publisher_ask_and_wait(pub, MO_ASK_ATTENTION, &body,
+							  &pub->attention_answer);
 	MO_FAULT_POINT("needs_attention");
 	mo_worker_stop(pub->slot, MO_STATE_NEEDS_ATTENTION,
 				   psprintf("%s (%s)", what, range), hint);
@@ -144,6 +153,17 @@ void
 mo_publisher_ask(MoPublisher *pub, char type, StringInfo body)
 {
 	mo_channel_send(pub->channel, type, body);
+}
+
+void
+mo_publisher_ask_and_wait(MoPublisher *pub, char type, StringInfo body,
+						  bool *answer)
+{
+	*answer = false;
+	mo_publisher_ask(pub, type, body);
+	while (!*answer)
+		mo_publisher_wait(pub, IDLE_MS);
+	pfree(body->data);
 }
 
 static void

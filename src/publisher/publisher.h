@@ -5,10 +5,13 @@
  *
  *	  publisher.c	process start, main loop, waiting, status
  *	  start.c		recovery: from nothing to owning the stream
+ *	  judge.c		may this server go on from that marker?
+ *	  resume.c		going on where a person said
  *	  routes.c		contract id -> topic, partitions, headers
  *	  envelope.c	row -> event, event -> record and headers
  *	  stream.c		decoded transactions -> batches
  *	  pipeline.c	batches -> Kafka transactions, two in turn
+ *	  recover.c		after aborts and fencing, in place
  *	  progress.c	progress, slot, ledger, heartbeat
  *
  *-------------------------------------------------------------------------
@@ -142,7 +145,18 @@ extern void mo_publisher_wait_until(MoPublisher *pub, long duration);
 
 /* Waits for a call of the producer's lane to end. */
 extern const MoKafkaError *mo_publisher_await(MoPublisher *pub, int lane);
+
+/* Asks the scribe; the answer comes while the publisher waits for something. */
 extern void mo_publisher_ask(MoPublisher *pub, char type, StringInfo body);
+
+/* Asks, waits until the answer has set "answer", and frees the body. */
+extern void mo_publisher_ask_and_wait(MoPublisher *pub, char type,
+									  StringInfo body, bool *answer);
+
+/* Has the scribe record what happened to a range of WAL. */
+extern void mo_publisher_record(MoPublisher *pub, const char *action,
+								XLogRecPtr from, XLogRecPtr to,
+								const char *detail);
 extern void mo_publisher_set_state(MoPublisher *pub, MoPublisherState state,
 								   const char *error, const char *hint);
 
@@ -183,6 +197,38 @@ extern bool mo_start_read_marker(MoPublisher *pub, bool committed,
 pg_noreturn extern void mo_start_fenced(MoPublisher *pub,
 										const MoMarker *marker);
 
+/* judge.c: each returns, or ends the process in need of attention */
+#define MO_HINT_DECIDE \
+	"Decide where to go on: mesh_outbox.resume_publisher(name, start_from => 'marker' | 'ledger' | 'now', reason => ...)."
+
+/* What may be concluded from a read of any isolation. */
+extern void mo_judge_history(MoPublisher *pub, const MoMarker *m);
+
+/* At the marker's place stands another transaction. */
+extern void mo_judge_mismatch(MoPublisher *pub);
+
+/* The marker behind P must be the one that P was written against. */
+extern void mo_judge_progress(MoPublisher *pub);
+
+/* The slot, and the ledger, against the newest marker. */
+extern void mo_judge_position(MoPublisher *pub, XLogRecPtr slot);
+
+/* The topics' ends against the ledger. */
+extern void mo_judge_topics(MoPublisher *pub);
+
+/* resume.c */
+
+/* Has a person decided where to go on? */
+extern bool mo_resume_chosen(const MoPublisher *pub);
+
+/* Does that decision need a position that no transaction has? */
+extern bool mo_resume_makes_position(const MoPublisher *pub, bool found,
+									 const MoMarker *m);
+
+/* Records the decision durably and sets the position. */
+extern void mo_resume_take_position(MoPublisher *pub, bool found,
+									const MoMarker *m, XLogRecPtr slot);
+
 /* routes.c */
 extern MoRoute *mo_route_find(MoPublisher *pub, int64 contract_id);
 
@@ -220,8 +266,28 @@ extern bool mo_pipeline_has_room(MoPublisher *pub);
 /* Puts the open batch in flight; waits for room. */
 extern void mo_pipeline_submit(MoPublisher *pub);
 
+/* The broker will never take this event: it becomes a dead letter. */
+extern void mo_pipeline_kill_event(MoPublisher *pub, MoBatch *batch,
+								   MoEvent *event, const char *reason,
+								   const char *detail);
+
+/* As if no record of it had been produced. */
+extern void mo_pipeline_reset_records(MoBatch *batch);
+
+/* recover.c */
+
+/*
+ * Somebody else owns an id, or a handle is dead: new handles and a new claim
+ * if the marker is still ours, else the end of the process.  Rebuilds the
+ * batches in flight.
+ */
+extern void mo_recover(MoPublisher *pub);
+
+/* The batch's abort is done: judges its records, has it begun again later. */
+extern void mo_recover_aborted(MoPublisher *pub, MoBatch *batch);
+
 /* New handles, because settings of the producer changed; waits. */
-extern void mo_pipeline_renew(MoPublisher *pub);
+extern void mo_recover_renew(MoPublisher *pub);
 
 /* progress.c */
 extern void mo_progress_committed(MoPublisher *pub, MoBatch *batch);

@@ -82,7 +82,7 @@ obey_limit(MoPublisher *pub, int64 limit)
 	ereport(LOG,
 			(errmsg("publisher \"%s\" sends at most " INT64_FORMAT " bytes at a time from now on",
 					pub->hello.name, limit)));
-	mo_pipeline_renew(pub);
+	mo_recover_renew(pub);
 }
 
 /* Makes sure of the topic; returns when it can be used or never can. */

@@ -24,8 +24,6 @@
  */
 #include "postgres.h"
 
-#include <json.h>
-
 #include "common/pg_prng.h"
 #include "libpq/pqformat.h"
 #include "utils/hsearch.h"
@@ -37,20 +35,6 @@
 #include "publisher/worker.h"
 
 #define BACK_OFF_MS		200
-#define HINT_DECIDE \
-	"Decide where to go on: mesh_outbox.resume_publisher(name, start_from => 'marker' | 'ledger' | 'now', reason => ...)."
-
-static bool
-resuming(const MoPublisher *pub)
-{
-	return pub->hello.resume_from[0] != '\0';
-}
-
-static bool
-resuming_from(const MoPublisher *pub, const char *what)
-{
-	return strcmp(pub->hello.resume_from, what) == 0;
-}
 
 /* ---------------------------------------------------------------------
  * The slot
@@ -66,29 +50,7 @@ report_ready(MoPublisher *pub, XLogRecPtr start)
 
 	initStringInfo(&body);
 	mo_channel_put_ready(&body, &ready);
-	pub->ready_answer = false;
-	mo_publisher_ask(pub, MO_ASK_READY, &body);
-	while (!pub->ready_answer)
-		mo_publisher_wait(pub, 1000);
-	pfree(body.data);
-}
-
-static void
-report_event(MoPublisher *pub, const char *action, XLogRecPtr from,
-			 XLogRecPtr to, const char *detail)
-{
-	StringInfoData body;
-	MoPublisherEvent event = {
-		.action = (char *) action,
-		.from_lsn = from,
-		.to_lsn = to,
-		.detail = (char *) detail,
-	};
-
-	initStringInfo(&body);
-	mo_channel_put_event(&body, &event);
-	mo_publisher_ask(pub, MO_ASK_EVENT, &body);
-	pfree(body.data);
+	mo_publisher_ask_and_wait(pub, MO_ASK_READY, &body, &pub->ready_answer);
 }
 
 static XLogRecPtr
@@ -127,7 +89,7 @@ check_slot(MoPublisher *pub)
 	if (info.exists && info.usable)
 		return info.confirmed_lsn;
 
-	if (!resuming(pub))
+	if (!mo_resume_chosen(pub))
 		mo_publisher_need_attention(pub,
 									info.exists ? "replication slot is not usable any more" :
 									"replication slot is gone",
@@ -141,7 +103,7 @@ check_slot(MoPublisher *pub)
 	if (info.exists)
 		mo_decode_drop_slot(pub->hello.slot_name);
 	start = create_slot(pub);
-	report_event(pub, "slot created again", pub->hello.progress_lsn, start,
+	mo_publisher_record(pub, "slot created again", pub->hello.progress_lsn, start,
 				 "Events committed in this range were not decoded.");
 	return start;
 }
@@ -173,7 +135,7 @@ mo_start_read_marker(MoPublisher *pub, bool committed, MoMarker *marker)
 		mo_publisher_need_attention(pub, "marker in Kafka cannot be read",
 									psprintf("Group and topic \"%s\" hold an offset that no publisher wrote: \"%s\".",
 											 MO_MARKER_TOPIC, text ? text : ""),
-									HINT_DECIDE, pub->hello.progress_lsn,
+									MO_HINT_DECIDE, pub->hello.progress_lsn,
 									mo_decode_flushed());
 	return true;
 }
@@ -197,212 +159,6 @@ prepare_marker_topic(MoPublisher *pub)
 							   "Create it with one partition, or let the publisher's principal create topics.");
 		mo_publisher_wait_until(pub, 2000);
 	}
-}
-
-/* ---------------------------------------------------------------------
- * Judging the marker
- * ---------------------------------------------------------------------
- */
-
-/* Steps 1 and 3: what may be concluded from a read of any isolation. */
-static void
-check_history(MoPublisher *pub, const MoMarker *m)
-{
-	const char *why = NULL;
-
-	if (!mo_marker_in_history(m, &pub->history, &why))
-		;
-	else if (m->position.txn.end_lsn > mo_decode_flushed())
-		why = "The marker lies beyond this server's WAL: it was restored from a backup or is a copy that was left behind.";
-	else if (m->dead_lsn > mo_decode_flushed())
-		why = "The marker relies on a dead letter that this server does not have.";
-	if (why != NULL)
-		mo_publisher_need_attention(pub, "the marker in Kafka is not in this server's history",
-									why,
-									"If another server publishes this stream now, drop this publisher. If this server is the one to go on: mesh_outbox.resume_publisher(name, start_from => 'ledger' | 'now', reason => ...).",
-									pub->hello.progress_lsn,
-									m->position.txn.end_lsn);
-}
-
-static void
-identity_mismatch(MoPublisher *pub)
-{
-	mo_publisher_need_attention(pub, "the marker in Kafka is another transaction's",
-								psprintf("At %X/%X this server has another transaction than the marker names (xid %u): it is a copy of the server that wrote the marker, or the other way round.",
-										 LSN_FORMAT_ARGS(pub->committed.txn.commit_lsn),
-										 pub->committed.txn.xid),
-								"If this is a copy, drop its publisher. If this server is the one to go on: mesh_outbox.resume_publisher(name, start_from => 'ledger' | 'now', reason => ...).",
-								pub->hello.progress_lsn,
-								pub->committed.txn.end_lsn);
-}
-
-/*
- * Step 3 where P has passed M: M must be the one P was written against.  Not
- * for the first read, which may return the marker before that one, even after
- * its commit was acknowledged.
- */
-static void
-check_against_progress(MoPublisher *pub)
-{
-	const MoTransaction *m = &pub->committed.txn;
-
-	if (m->commit_lsn == InvalidXLogRecPtr || !pub->committed.complete ||
-		pub->progress.lsn < m->end_lsn)
-		return;
-	if (pub->progress.marker_lsn != m->commit_lsn ||
-		pub->progress.marker_xid != m->xid ||
-		pub->progress.marker_time != m->commit_time)
-		identity_mismatch(pub);
-}
-
-/* Step 3 only: judgements that need the newest marker. */
-static void
-check_position(MoPublisher *pub, XLogRecPtr slot)
-{
-	XLogRecPtr	known = Max(pub->committed.txn.end_lsn, pub->progress.lsn);
-
-	if (slot > known)
-		mo_publisher_need_attention(pub, "somebody moved the replication slot",
-									psprintf("The slot stands at %X/%X, but everything is dealt with up to %X/%X only. Events committed between them cannot be decoded any more.",
-											 LSN_FORMAT_ARGS(slot), LSN_FORMAT_ARGS(known)),
-									HINT_DECIDE, known, slot);
-	if (pub->committed.txn.commit_lsn < pub->hello.ledger_lsn)
-		mo_publisher_need_attention(pub, "Kafka has lost the marker, or an older one came back",
-									psprintf("The ledger knows of events published up to %X/%X, the marker says %X/%X. The cluster was replaced or restored, or the group's offsets expired.",
-											 LSN_FORMAT_ARGS(pub->hello.ledger_lsn),
-											 LSN_FORMAT_ARGS(pub->committed.txn.commit_lsn)),
-									"If the topics still have the events: mesh_outbox.resume_publisher(name, start_from => 'ledger', reason => ...). To publish what the marker misses again: from => 'marker'.",
-									pub->committed.txn.end_lsn,
-									pub->hello.ledger_lsn);
-}
-
-/* A topic must not end before what the ledger has recorded in it. */
-static void
-check_partition(MoPublisher *pub, const char *topic, int partition,
-				int64 last)
-{
-	const MoKafkaError *result;
-	int64		end;
-
-	mo_producer_start_end_offset(pub->producer, topic, partition);
-	result = mo_publisher_await(pub, MO_LANE_CONTROL);
-	end = result->status == MO_KAFKA_OK ? mo_producer_end_offset(pub->producer) : 0;
-	if (end > last)
-		return;
-	mo_publisher_need_attention(pub, "a topic has lost events",
-								psprintf("Topic \"%s\" partition %d ends at offset " INT64_FORMAT
-										 ", the ledger recorded an event at offset " INT64_FORMAT
-										 ": it was deleted, created again or restored.",
-										 topic, partition, end, last),
-								"The ledger (view mesh_outbox.batches) says which events were in it. To go on with new events: mesh_outbox.resume_publisher(name, start_from => 'marker', reason => ...).",
-								InvalidXLogRecPtr, pub->committed.txn.end_lsn);
-}
-
-static void
-check_topics(MoPublisher *pub)
-{
-	json_object *offsets;
-
-	if (pub->hello.ledger_offsets == NULL)
-		return;
-	offsets = json_tokener_parse(pub->hello.ledger_offsets);
-	if (json_object_is_type(offsets, json_type_object))
-	{
-		json_object_object_foreach(offsets, topic, partitions)
-		{
-			json_object_object_foreach(partitions, partition, last)
-				check_partition(pub, topic, atoi(partition),
-								json_object_get_int64(last));
-		}
-	}
-	json_object_put(offsets);
-}
-
-/* ---------------------------------------------------------------------
- * Going on where a person said
- * ---------------------------------------------------------------------
- */
-
-/* A position that no transaction has: between two of them. */
-static void
-set_made_position(MoPublisher *pub, XLogRecPtr lsn)
-{
-	memset(&pub->committed, 0, sizeof(pub->committed));
-	pub->committed.txn.commit_lsn = lsn - 1;
-	pub->committed.txn.end_lsn = lsn;
-	pub->committed.complete = true;
-}
-
-/* Writes P and waits until it is durable. */
-static void
-write_progress(MoPublisher *pub, XLogRecPtr lsn)
-{
-	StringInfoData body;
-	MoProgress	p = {
-		.lsn = lsn,
-		.marker_lsn = pub->committed.txn.commit_lsn,
-		.marker_xid = pub->committed.txn.xid,
-		.marker_time = pub->committed.txn.commit_time,
-	};
-
-	initStringInfo(&body);
-	mo_channel_put_progress(&body, &p);
-	pub->progress_asked = lsn;
-	pub->progress_next = p;
-	mo_publisher_ask(pub, MO_ASK_PROGRESS, &body);
-	while (pub->progress_asked != InvalidXLogRecPtr)
-		mo_publisher_wait(pub, 1000);
-	pfree(body.data);
-}
-
-/*
- * Takes the position a person chose.  Kafka's marker and this server's own
- * record disagree; both are recorded before the choice takes effect.
- */
-static void
-take_chosen_position(MoPublisher *pub, bool found, const MoMarker *m,
-					 XLogRecPtr slot)
-{
-	const char *why;
-	XLogRecPtr	from = found ? m->position.txn.end_lsn : InvalidXLogRecPtr;
-	XLogRecPtr	to;
-
-	if (resuming_from(pub, "now"))
-		to = mo_decode_flushed();
-	else if (resuming_from(pub, "ledger"))
-		to = Max(pub->hello.progress_lsn,
-				 pub->hello.ledger_lsn ? pub->hello.ledger_lsn + 1 : InvalidXLogRecPtr);
-	else
-	{
-		if (!found)
-			mo_publisher_need_attention(pub, "there is no marker in Kafka to go on from",
-										"The group of this publisher has no offset.",
-										"mesh_outbox.resume_publisher(name, start_from => 'ledger' | 'now', reason => ...).",
-										pub->hello.progress_lsn, mo_decode_flushed());
-		if (!mo_marker_in_history(m, &pub->history, &why) ||
-			m->position.txn.end_lsn > mo_decode_flushed())
-			check_history(pub, m);
-		to = m->position.txn.end_lsn;
-	}
-	to = Max(to, slot);
-	report_event(pub, psprintf("resumed from %s", pub->hello.resume_from),
-				 from, to, "From the marker found in Kafka to the position chosen.");
-	set_made_position(pub, to);
-	write_progress(pub, to);
-	pub->start_lsn = to;
-}
-
-/*
- * Must a position be made up?  A marker inside a split transaction that can
- * still be decoded is better than any: the rest of it follows.
- */
-static bool
-wants_chosen_position(const MoPublisher *pub, bool found, const MoMarker *m)
-{
-	if (!resuming(pub) || pub->embedded)
-		return false;
-	return !(resuming_from(pub, "marker") && found && !m->position.complete &&
-			 pub->slot_start <= m->position.txn.commit_lsn);
 }
 
 /* ---------------------------------------------------------------------
@@ -537,11 +293,8 @@ load_dead_letters(MoPublisher *pub)
 
 	initStringInfo(&body);
 	pq_sendint64(&body, pub->committed.txn.commit_lsn);
-	pub->dead_list_answer = false;
-	mo_publisher_ask(pub, MO_ASK_DEAD_LIST, &body);
-	while (!pub->dead_list_answer)
-		mo_publisher_wait(pub, 1000);
-	pfree(body.data);
+	mo_publisher_ask_and_wait(pub, MO_ASK_DEAD_LIST, &body,
+							  &pub->dead_list_answer);
 }
 
 /* Tells the scribe that nothing is in doubt any more. */
@@ -551,15 +304,12 @@ clear_attention(MoPublisher *pub)
 	StringInfoData body;
 	MoAttention none = {.what = "",.detail = "",.hint = ""};
 
-	if (!pub->hello.has_attention && !resuming(pub))
+	if (!pub->hello.has_attention && !mo_resume_chosen(pub))
 		return;
 	initStringInfo(&body);
 	mo_channel_put_attention(&body, &none);
-	pub->attention_answer = false;
-	mo_publisher_ask(pub, MO_ASK_ATTENTION, &body);
-	while (!pub->attention_answer)
-		mo_publisher_wait(pub, 1000);
-	pfree(body.data);
+	mo_publisher_ask_and_wait(pub, MO_ASK_ATTENTION, &body,
+							  &pub->attention_answer);
 }
 
 /* Step 3's second look: the same marker as before, and all of the checks. */
@@ -577,15 +327,15 @@ look_again(MoPublisher *pub)
 		mo_publisher_back_off(pub,
 							  50 + (int) pg_prng_uint64_range(&pg_global_prng_state, 0, BACK_OFF_MS),
 							  "the marker moved while the stream was taken over");
-	if (resuming(pub))
+	if (mo_resume_chosen(pub))
 		return;
 	if (found)
 	{
-		check_history(pub, &m);
-		check_against_progress(pub);
+		mo_judge_history(pub, &m);
+		mo_judge_progress(pub);
 	}
-	check_position(pub, pub->slot_start);
-	check_topics(pub);
+	mo_judge_position(pub, pub->slot_start);
+	mo_judge_topics(pub);
 	MO_FAULT_POINT("start_verify_fenced");
 }
 
@@ -620,7 +370,7 @@ find_marker(MoPublisher *pub, MoMarker *m)
 	MO_FAULT_POINT("start_read_marker");
 	pub->marker_read = m->position;
 	strlcpy(pub->owner, m->incarnation, sizeof(pub->owner));
-	if (!pub->marker_found && !resuming(pub) &&
+	if (!pub->marker_found && !mo_resume_chosen(pub) &&
 		(pub->progress.marker_lsn != 0 || pub->hello.ledger_lsn != 0))
 	{
 		/* A read-uncommitted "none" cannot be stale: offsets only vanish. */
@@ -655,7 +405,7 @@ verify_by_decoding(MoPublisher *pub)
 			mo_publisher_wait(pub, 1000);
 	}
 	if (!pub->verified)
-		identity_mismatch(pub);
+		mo_judge_mismatch(pub);
 	if (pub->mode == MO_STREAM_VERIFY)
 		mo_start_own(pub);
 }
@@ -667,9 +417,9 @@ mo_start(MoPublisher *pub)
 	bool		found = false;
 
 	/* Restarting the server is no decision. */
-	if (pub->hello.has_attention && !resuming(pub))
+	if (pub->hello.has_attention && !mo_resume_chosen(pub))
 		mo_worker_stop(pub->slot, MO_STATE_NEEDS_ATTENTION,
-					   "a decision is due", HINT_DECIDE);
+					   "a decision is due", MO_HINT_DECIDE);
 	mo_marker_own_history(&pub->history);
 	pub->progress.lsn = pub->hello.progress_lsn;
 	pub->progress.marker_lsn = pub->hello.progress_marker_lsn;
@@ -684,11 +434,11 @@ mo_start(MoPublisher *pub)
 	if (!pub->embedded)
 		found = find_marker(pub, &m);
 	pub->start_lsn = Max(pub->slot_start, pub->progress.lsn);
-	if (wants_chosen_position(pub, found, &m))
-		take_chosen_position(pub, found, &m, pub->slot_start);
+	if (mo_resume_makes_position(pub, found, &m))
+		mo_resume_take_position(pub, found, &m, pub->slot_start);
 	else if (found)
 	{
-		check_history(pub, &m);
+		mo_judge_history(pub, &m);
 		pub->committed = m.position;
 		pub->dead_lsn = m.dead_lsn;
 		if (m.position.txn.end_lsn > pub->progress.lsn &&

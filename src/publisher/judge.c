@@ -1,0 +1,131 @@
+/*-------------------------------------------------------------------------
+ *
+ * judge.c
+ *	  Is the marker in Kafka one that this server may go on from?
+ *
+ * Called by recovery (start.c), which says which judgement is sound after
+ * which read: one that is read-uncommitted may be older than a commit that
+ * was acknowledged.  A judgement returns when there is nothing against going
+ * on, and ends the process in state "needs attention" when there is.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <json.h>
+
+#include "publisher/publisher.h"
+
+/* Steps 1 and 3: what may be concluded from a read of any isolation. */
+void
+mo_judge_history(MoPublisher *pub, const MoMarker *m)
+{
+	const char *why = NULL;
+
+	if (!mo_marker_in_history(m, &pub->history, &why))
+		;
+	else if (m->position.txn.end_lsn > mo_decode_flushed())
+		why = "The marker lies beyond this server's WAL: it was restored from a backup or is a copy that was left behind.";
+	else if (m->dead_lsn > mo_decode_flushed())
+		why = "The marker relies on a dead letter that this server does not have.";
+	if (why != NULL)
+		mo_publisher_need_attention(pub, "the marker in Kafka is not in this server's history",
+									why,
+									"If another server publishes this stream now, drop this publisher. If this server is the one to go on: mesh_outbox.resume_publisher(name, start_from => 'ledger' | 'now', reason => ...).",
+									pub->hello.progress_lsn,
+									m->position.txn.end_lsn);
+}
+
+void
+mo_judge_mismatch(MoPublisher *pub)
+{
+	mo_publisher_need_attention(pub, "the marker in Kafka is another transaction's",
+								psprintf("At %X/%X this server has another transaction than the marker names (xid %u): it is a copy of the server that wrote the marker, or the other way round.",
+										 LSN_FORMAT_ARGS(pub->committed.txn.commit_lsn),
+										 pub->committed.txn.xid),
+								"If this is a copy, drop its publisher. If this server is the one to go on: mesh_outbox.resume_publisher(name, start_from => 'ledger' | 'now', reason => ...).",
+								pub->hello.progress_lsn,
+								pub->committed.txn.end_lsn);
+}
+
+/*
+ * Step 3 where P has passed M: M must be the one P was written against.  Not
+ * for the first read, which may return the marker before that one, even after
+ * its commit was acknowledged.
+ */
+void
+mo_judge_progress(MoPublisher *pub)
+{
+	const MoTransaction *m = &pub->committed.txn;
+
+	if (m->commit_lsn == InvalidXLogRecPtr || !pub->committed.complete ||
+		pub->progress.lsn < m->end_lsn)
+		return;
+	if (pub->progress.marker_lsn != m->commit_lsn ||
+		pub->progress.marker_xid != m->xid ||
+		pub->progress.marker_time != m->commit_time)
+		mo_judge_mismatch(pub);
+}
+
+/* Step 3 only: judgements that need the newest marker. */
+void
+mo_judge_position(MoPublisher *pub, XLogRecPtr slot)
+{
+	XLogRecPtr	known = Max(pub->committed.txn.end_lsn, pub->progress.lsn);
+
+	if (slot > known)
+		mo_publisher_need_attention(pub, "somebody moved the replication slot",
+									psprintf("The slot stands at %X/%X, but everything is dealt with up to %X/%X only. Events committed between them cannot be decoded any more.",
+											 LSN_FORMAT_ARGS(slot), LSN_FORMAT_ARGS(known)),
+									MO_HINT_DECIDE, known, slot);
+	if (pub->committed.txn.commit_lsn < pub->hello.ledger_lsn)
+		mo_publisher_need_attention(pub, "Kafka has lost the marker, or an older one came back",
+									psprintf("The ledger knows of events published up to %X/%X, the marker says %X/%X. The cluster was replaced or restored, or the group's offsets expired.",
+											 LSN_FORMAT_ARGS(pub->hello.ledger_lsn),
+											 LSN_FORMAT_ARGS(pub->committed.txn.commit_lsn)),
+									"If the topics still have the events: mesh_outbox.resume_publisher(name, start_from => 'ledger', reason => ...). To publish what the marker misses again: from => 'marker'.",
+									pub->committed.txn.end_lsn,
+									pub->hello.ledger_lsn);
+}
+
+/* A topic must not end before what the ledger has recorded in it. */
+static void
+check_partition(MoPublisher *pub, const char *topic, int partition,
+				int64 last)
+{
+	const MoKafkaError *result;
+	int64		end;
+
+	mo_producer_start_end_offset(pub->producer, topic, partition);
+	result = mo_publisher_await(pub, MO_LANE_CONTROL);
+	end = result->status == MO_KAFKA_OK ? mo_producer_end_offset(pub->producer) : 0;
+	if (end > last)
+		return;
+	mo_publisher_need_attention(pub, "a topic has lost events",
+								psprintf("Topic \"%s\" partition %d ends at offset " INT64_FORMAT
+										 ", the ledger recorded an event at offset " INT64_FORMAT
+										 ": it was deleted, created again or restored.",
+										 topic, partition, end, last),
+								"The ledger (view mesh_outbox.batches) says which events were in it. To go on with new events: mesh_outbox.resume_publisher(name, start_from => 'marker', reason => ...).",
+								InvalidXLogRecPtr, pub->committed.txn.end_lsn);
+}
+
+void
+mo_judge_topics(MoPublisher *pub)
+{
+	json_object *offsets;
+
+	if (pub->hello.ledger_offsets == NULL)
+		return;
+	offsets = json_tokener_parse(pub->hello.ledger_offsets);
+	if (json_object_is_type(offsets, json_type_object))
+	{
+		json_object_object_foreach(offsets, topic, partitions)
+		{
+			json_object_object_foreach(partitions, partition, last)
+				check_partition(pub, topic, atoi(partition),
+								json_object_get_int64(last));
+		}
+	}
+	json_object_put(offsets);
+}

@@ -1,0 +1,161 @@
+/*-------------------------------------------------------------------------
+ *
+ * recover.c
+ *	  Going on in place: after an aborted batch, after being fenced, with new
+ *	  handles.  What needs decoding again needs a new process (start.c).
+ *
+ * Called by the pipeline, and by the main loop when settings have changed.
+ * Batches in flight keep all they need to be produced again.  Waits inside:
+ * with "running" off, so that the pipeline does not move meanwhile.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/timestamp.h"
+
+#include "guc.h"
+#include "publisher/publisher.h"
+
+#define FIRST_RETRY_MS	50
+#define LAST_RETRY_MS	5000
+
+static TimestampTz
+retry_time(MoPublisher *pub)
+{
+	int			delay = FIRST_RETRY_MS << Min(pub->failures, 7);
+
+	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+									   Min(delay, LAST_RETRY_MS));
+}
+
+/*
+ * Looks through the reports of an aborted batch for records that the broker
+ * will never take.  The broker refuses whole message sets, with the same
+ * error for each record in them: one alone is the culprit, of several any may
+ * be innocent, so they are sent again one by one.
+ */
+static void
+judge_records(MoPublisher *pub, MoBatch *batch)
+{
+	MoEvent    *refused = NULL;
+	int			n = 0;
+
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		MoEvent    *event = &batch->events[i];
+		MoRecordVerdict verdict;
+
+		if (event->dead || event->record.error == 0)
+			continue;
+		verdict = mo_producer_record_verdict(event->record.error);
+		if (verdict == MO_RECORD_REFUSED)
+		{
+			refused = event;
+			n++;
+		}
+		else if (verdict == MO_RECORD_NO_TOPIC)
+			mo_publisher_set_state(pub, MO_STATE_WAITING_TOPIC,
+								   psprintf("topic \"%s\" cannot be written: %s",
+											event->route->info.topic,
+											mo_producer_error_text(event->record.error)),
+								   "Create the topic again, or let the publisher's principal write to it.");
+	}
+	if (n == 1)
+	{
+		mo_pipeline_kill_event(pub, batch, refused,
+				   mo_producer_refusal(refused->record.error),
+				   mo_producer_error_text(refused->record.error));
+		pub->failures = 0;
+	}
+	else if (n > 0)
+	{
+		batch->careful = true;
+		pub->failures = 0;
+	}
+}
+
+void
+mo_recover_aborted(MoPublisher *pub, MoBatch *batch)
+{
+	MO_FAULT_POINT("batch_abort");
+	pub->failures++;
+	pub->retry_at = retry_time(pub);
+	judge_records(pub, batch);
+	mo_pipeline_reset_records(batch);
+	batch->state = MO_BATCH_NEW;
+}
+
+/* Ends the process unless the marker in Kafka is this incarnation's. */
+static void
+check_ours(MoPublisher *pub, MoMarker *marker)
+{
+	bool		found;
+
+	if (pub->embedded)
+		return;
+	found = mo_start_read_marker(pub, true, marker);
+	MO_FAULT_POINT("fenced_read_marker");
+	if (!found)
+		mo_start_fenced(pub, NULL);
+	if (strcmp(marker->incarnation, pub->incarnation) != 0)
+		mo_start_fenced(pub, marker);
+}
+
+/*
+ * Kafka says that somebody else owns an id, or a handle is dead.  If the
+ * marker is still ours, the coordinator timed us out or forgot us: new
+ * handles, a new claim, and what is left of the batches again.
+ */
+void
+mo_recover(MoPublisher *pub)
+{
+	MoMarker	marker;
+	int			left = 0;
+
+	pub->running = false;
+	check_ours(pub, &marker);
+	MO_FAULT_POINT("fenced_recover");
+	mo_producer_reset(pub->producer);
+	mo_start_fence(pub);
+	check_ours(pub, &marker);
+	if (!pub->embedded)
+	{
+		pub->committed = marker.position;
+		/* Fenced once more before the new claim, this one is still ours. */
+		strlcpy(pub->owner, marker.incarnation, sizeof(pub->owner));
+	}
+
+	/* A commit whose answer was lost is found in the marker. */
+	for (int i = 0; i < pub->nflight; i++)
+	{
+		MoBatch    *batch = pub->flight[i];
+
+		if (!pub->embedded && batch->nevents > 0 &&
+			mo_position_reached(&batch->last, &pub->committed))
+		{
+			mo_progress_committed(pub, batch);
+			mo_batch_reset(batch);
+			pub->spare[pub->spare[0] != NULL] = batch;
+			continue;
+		}
+		mo_pipeline_reset_records(batch);
+		batch->state = MO_BATCH_NEW;
+		pub->flight[left++] = batch;
+	}
+	pub->nflight = left;
+	mo_start_claim(pub, pub->embedded ? pub->dead_lsn : marker.dead_lsn);
+	pub->running = true;
+}
+
+/*
+ * New handles with changed settings, while nothing is in flight.  The marker
+ * stays where it is; the claim is renewed with it.
+ */
+void
+mo_recover_renew(MoPublisher *pub)
+{
+	while (pub->nflight > 0)
+		mo_publisher_wait(pub, 1000);
+	mo_recover(pub);
+}
