@@ -137,6 +137,8 @@ CREATE TABLE mesh_outbox.contract (
     resolved_schema    jsonb NOT NULL,
     key_pointer        text NOT NULL,
     event_time_pointer text,
+    -- how long before its insertion an event may have happened; NULL: any time
+    max_lateness       interval CHECK (max_lateness >= '0'),
     -- the wire
     topic              text NOT NULL,
     partitions         int NOT NULL,

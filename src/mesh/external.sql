@@ -106,7 +106,8 @@ BEGIN
     draft := mesh_outbox.draft_contract(
         product, version ->> 'event_type', coalesce(version -> 'resolved_schema', version -> 'schema')::json,
         version ->> 'key', version ->> 'version', version ->> 'event_time', version ->> 'description',
-        version ->> 'compatibility', version ->> 'enforcement', (version ->> 'open')::boolean, version ->> 'topic');
+        version ->> 'compatibility', version ->> 'enforcement', (version ->> 'open')::boolean, version ->> 'topic',
+        (version ->> 'max_lateness')::interval);
     draft.schema := draft.resolved_schema;
     draft.status := version ->> 'status';
     IF draft.status <> 'proposed' THEN

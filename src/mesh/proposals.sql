@@ -96,6 +96,12 @@ BEGIN
                      format('the topic was %s', previous.topic), NULL::jsonb,
                      'A changed topic needs a new major version.';
     END IF;
+    IF previous.max_lateness IS NOT NULL AND contract.compatibility <> 'NONE'
+       AND coalesce(contract.max_lateness > previous.max_lateness, true) THEN
+        RETURN QUERY SELECT 'error', 'lateness', contract.event_time_pointer, 'consumers that do not wait longer',
+                     format('events came within %s', previous.max_lateness), NULL::jsonb,
+                     'Events that may come later need a new major version.';
+    END IF;
 
     RETURN QUERY
     SELECT 'error', 'consumer', b.path, format('%s (%s)', c.name, c.contact),

@@ -211,7 +211,8 @@ BEGIN
             format('%s.%s.0', old.major, (SELECT max(c.minor) + 1 FROM mesh_outbox.contract c
                                           WHERE c.product = old.product AND c.event_type = old.event_type
                                             AND c.major = old.major)),
-            old.event_time_pointer, old.description, old.compatibility, old.enforcement, old.open, old.topic);
+            old.event_time_pointer, old.description, old.compatibility, old.enforcement, old.open, old.topic,
+            old.max_lateness);
         faults := mesh_outbox.record_proposal(draft);
         IF faults IS NOT NULL THEN
             RAISE EXCEPTION USING

@@ -136,6 +136,20 @@ column_text_or_null(const CatalogRow *row, const char *column)
 	return isnull ? NULL : TextDatumGetCString(value);
 }
 
+static Interval *
+column_interval_or_null(const CatalogRow *row, const char *column)
+{
+	bool		isnull;
+	Datum		value = column_datum(row, column, &isnull);
+	Interval   *copy;
+
+	if (isnull)
+		return NULL;
+	copy = palloc(sizeof(Interval));
+	*copy = *DatumGetIntervalP(value);
+	return copy;
+}
+
 static Jsonb *
 column_jsonb(const CatalogRow *row, const char *column)
 {
@@ -192,6 +206,7 @@ read_contract(const CatalogRow *row, void *result)
 	contract->key_pointer = column_text(row, "key_pointer");
 	contract->event_time_pointer = column_text_or_null(row,
 													   "event_time_pointer");
+	contract->max_lateness = column_interval_or_null(row, "max_lateness");
 }
 
 static void

@@ -51,6 +51,7 @@ typedef struct MoContractRow
 	Jsonb	   *resolved_schema;
 	const char *key_pointer;
 	const char *event_time_pointer; /* NULL: the event has none */
+	Interval   *max_lateness;	/* NULL: any */
 } MoContractRow;
 
 typedef struct MoOutboxRow

@@ -153,12 +153,15 @@ tolerate(Event *event)
 	return event->enforcement != MO_ENFORCE_ENFORCE;
 }
 
-/* As tolerate(), for a rule that is not the schema's. */
+/*
+ * As tolerate(), for a rule that is not the schema's.  The pointer is NULL
+ * when it is about no place in the payload.
+ */
 static bool
 tolerate_rule(Event *event, const MoPointer *pointer, const char *rule)
 {
 	MoViolation violation = {
-		.schema_pointer = pointer->text,
+		.schema_pointer = pointer != NULL ? pointer->text : "",
 		.keyword = rule,
 	};
 
@@ -247,6 +250,24 @@ read_event_time(Event *event, TimestampTz *time)
 	return false;
 }
 
+/* An event may come late, but not later than its contract says. */
+static void
+check_lateness(Event *event, TimestampTz time)
+{
+	const MoContract *contract = event->row.contract;
+	TimestampTz earliest;
+
+	if (contract->max_lateness == NULL)
+		return;
+	earliest = DatumGetTimestampTz(
+		DirectFunctionCall2(timestamptz_mi_interval,
+							TimestampTzGetDatum(event->now),
+							IntervalPGetDatum(contract->max_lateness)));
+	if (time < earliest &&
+		!tolerate_rule(event, contract->event_time, "lateness"))
+		mo_refuse_late(&event->row, time);
+}
+
 /* When it happened: as given, else as the payload says, else now. */
 static void
 stamp_event_time(Event *event)
@@ -258,11 +279,14 @@ stamp_event_time(Event *event)
 		time = DatumGetTimestampTz(get(event, MO_COLUMN_EVENT_TIME));
 		if (TIMESTAMP_NOT_FINITE(time))
 			mo_refuse_infinite_time(&event->row);
-		return;
 	}
-	if (event->row.contract->event_time != NULL)
-		read_event_time(event, &time);
-	stamp(event, MO_COLUMN_EVENT_TIME, TimestampTzGetDatum(time));
+	else
+	{
+		if (event->row.contract->event_time != NULL)
+			read_event_time(event, &time);
+		stamp(event, MO_COLUMN_EVENT_TIME, TimestampTzGetDatum(time));
+	}
+	check_lateness(event, time);
 }
 
 static void

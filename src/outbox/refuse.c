@@ -27,6 +27,7 @@
 #include "utils/lsyscache.h"
 #include "utils/numeric.h"
 #include "utils/relcache.h"
+#include "utils/timestamp.h"
 #include "utils/varlena.h"
 
 #include "mesh_outbox.h"
@@ -454,6 +455,22 @@ mo_refuse_infinite_time(const MoRefusedRow *row)
 			 errmsg("event time of event \"%s\" is infinite", row->event_type),
 			 errhint("Leave the column out: it is filled with the current time."),
 			 err_rule(row, MO_COLUMN_EVENT_TIME, "event_time")));
+}
+
+void
+mo_refuse_late(const MoRefusedRow *row, TimestampTz time)
+{
+	Datum		allowed = DirectFunctionCall1(interval_out,
+											  IntervalPGetDatum(row->contract->max_lateness));
+
+	mo_refusals_note(row->rel, row->event_type, "lateness");
+	ereport(ERROR,
+			(errcode(ERRCODE_CHECK_VIOLATION),
+			 errmsg("event \"%s\" breaks contract %s: it comes too late",
+					row->event_type, contract_name(row->contract)),
+			 errdetail("It happened at %s; the contract allows %s until it is inserted.",
+					   timestamptz_to_str(time), DatumGetCString(allowed)),
+			 err_rule(row, MO_COLUMN_EVENT_TIME, "lateness")));
 }
 
 void

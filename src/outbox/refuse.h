@@ -44,6 +44,8 @@ pg_noreturn extern void mo_refuse_other_key(const MoRefusedRow *row,
 											const char *given,
 											const char *expected);
 pg_noreturn extern void mo_refuse_infinite_time(const MoRefusedRow *row);
+pg_noreturn extern void mo_refuse_late(const MoRefusedRow *row,
+									   TimestampTz time);
 
 /* "detail" is a sentence: what is wrong with the column "headers". */
 pg_noreturn extern void mo_refuse_headers(const MoRefusedRow *row,

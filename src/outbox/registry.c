@@ -450,6 +450,13 @@ compile_contract(const MoContractRow *row, MemoryContext context)
 	contract->key = mo_pointer_parse(row->key_pointer);
 	if (row->event_time_pointer != NULL)
 		contract->event_time = mo_pointer_parse(row->event_time_pointer);
+	if (row->max_lateness != NULL)
+	{
+		Interval   *max_lateness = palloc(sizeof(Interval));
+
+		*max_lateness = *row->max_lateness;
+		contract->max_lateness = max_lateness;
+	}
 	MemoryContextSwitchTo(caller);
 	contract->schema = mo_schema_compile(row->resolved_schema, &options,
 										 context);

@@ -46,6 +46,7 @@ typedef struct MoContract
 	const MoSchema *schema;
 	const MoPointer *key;
 	const MoPointer *event_time;	/* NULL: not in the payload */
+	const Interval *max_lateness;	/* NULL: any */
 	MoViolationCounter *counter;	/* NULL: not claimed yet */
 } MoContract;
 
