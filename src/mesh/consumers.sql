@@ -33,9 +33,11 @@ SELECT pg_catalog.pg_extension_config_dump('mesh_outbox.consumer_consumer_id_seq
 -- ---------------------------------------------------------------------
 
 -- Follows properties, applicators in place and local references, 20 deep.
+-- (Functions of the catalog say how few ROWS they return: by the default of
+-- 1000 each, a proposal's small queries look worth compiling with JIT.)
 CREATE FUNCTION mesh_outbox.declared_properties(schema jsonb, OUT pointer text, OUT subschema jsonb)
     RETURNS SETOF record
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE sql IMMUTABLE ROWS 20
     SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
         WITH RECURSIVE node(pointer, value, depth) AS (
@@ -159,7 +161,7 @@ CREATE FUNCTION mesh_outbox.expectation_breaches(
     contract mesh_outbox.contract, expectation jsonb, fields text[],
     OUT verdict text, OUT path text, OUT change text, OUT message text, OUT counterexample jsonb, OUT hint text)
     RETURNS SETOF record
-    LANGUAGE sql STABLE
+    LANGUAGE sql STABLE ROWS 1
     SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
         SELECT c.verdict, c.path, coalesce(c.change, c.message, c.reason), coalesce(c.message, c.reason),

@@ -36,7 +36,7 @@ REVOKE EXECUTE ON FUNCTION mesh_outbox.run_policy(oid, text, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION mesh_outbox.policy_violations(policy mesh_outbox.policy, contract mesh_outbox.contract)
     RETURNS TABLE (severity text, path text, message text)
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql ROWS 1
     SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -66,7 +66,7 @@ REVOKE EXECUTE ON FUNCTION mesh_outbox.policy_violations(mesh_outbox.policy, mes
 -- that fails refuses, or it could be switched off by breaking it.
 CREATE FUNCTION mesh_outbox.policy_findings(contract mesh_outbox.contract)
     RETURNS TABLE (severity text, rule text, path text, breaks text, message text, counterexample jsonb, hint text)
-    LANGUAGE sql
+    LANGUAGE sql ROWS 5
     SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
         SELECT CASE WHEN mesh_outbox.state_of_policy(p.name) = 'active' AND v.severity IN ('error', 'failed') THEN 'error' ELSE 'warning' END,

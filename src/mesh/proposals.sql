@@ -45,7 +45,7 @@ SELECT pg_catalog.pg_extension_config_dump('mesh_outbox.notification_notificatio
 -- Earlier versions of the major that consumers and producers may still have,
 -- the newest first.
 CREATE FUNCTION mesh_outbox.earlier_versions(contract mesh_outbox.contract) RETURNS SETOF mesh_outbox.contract
-    LANGUAGE sql STABLE
+    LANGUAGE sql STABLE ROWS 5
     SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
         SELECT c.* FROM mesh_outbox.contract c
@@ -60,7 +60,7 @@ REVOKE EXECUTE ON FUNCTION mesh_outbox.earlier_versions(mesh_outbox.contract) FR
 
 CREATE FUNCTION mesh_outbox.proposal_findings(contract mesh_outbox.contract)
     RETURNS TABLE (severity text, rule text, path text, breaks text, message text, counterexample jsonb, hint text)
-    LANGUAGE plpgsql STABLE
+    LANGUAGE plpgsql STABLE ROWS 10
     SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE

@@ -289,7 +289,7 @@ COMMENT ON FUNCTION mesh_outbox.grant_term_exception(text, text, text, date) IS
 
 CREATE FUNCTION mesh_outbox.term_findings(contract mesh_outbox.contract)
     RETURNS TABLE (severity text, rule text, path text, breaks text, message text, counterexample jsonb, hint text)
-    LANGUAGE sql STABLE
+    LANGUAGE sql STABLE ROWS 1
     SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
         SELECT 'error', 'term', p.pointer, format('the meaning of "%s", owned by domain %s', t.name, t.domain),

@@ -55,7 +55,7 @@ CREATE FUNCTION mesh_outbox.try_stored_events(
     OUT outbox regclass, OUT tried bigint, OUT event_id uuid, OUT contract_id bigint, OUT schema_no int,
     OUT path text, OUT rule text)
     RETURNS SETOF record
-    LANGUAGE plpgsql STABLE
+    LANGUAGE plpgsql STABLE ROWS 100
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     rules mesh_outbox.change_rule := mesh_outbox.change_rules_of(contract.product);
@@ -105,7 +105,7 @@ REVOKE EXECUTE ON FUNCTION mesh_outbox.declared_place(jsonb, text) FROM PUBLIC;
 -- which events only to the owner (trial_failures).
 CREATE FUNCTION mesh_outbox.trial_findings(contract mesh_outbox.contract)
     RETURNS TABLE (severity text, rule text, path text, breaks text, message text, counterexample jsonb, hint text)
-    LANGUAGE plpgsql STABLE
+    LANGUAGE plpgsql STABLE ROWS 1
     SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -192,7 +192,7 @@ REVOKE EXECUTE ON FUNCTION mesh_outbox.closed_at_root(mesh_outbox.contract) FROM
 
 CREATE FUNCTION mesh_outbox.overlap_findings(contract mesh_outbox.contract)
     RETURNS TABLE (severity text, rule text, path text, breaks text, message text, counterexample jsonb, hint text)
-    LANGUAGE sql STABLE
+    LANGUAGE sql STABLE ROWS 1
     SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
         SELECT 'warning', 'overlap', NULL::text,

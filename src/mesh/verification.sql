@@ -14,7 +14,7 @@ SELECT pg_catalog.pg_extension_config_dump('mesh_outbox.verification', '');
 
 -- A contract's consumers: of its event type, or of every one of the product.
 CREATE FUNCTION mesh_outbox.consumers_of(contract mesh_outbox.contract) RETURNS SETOF mesh_outbox.consumer
-    LANGUAGE sql STABLE
+    LANGUAGE sql STABLE ROWS 5
     SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
         SELECT c.* FROM mesh_outbox.consumer c
@@ -27,7 +27,7 @@ REVOKE EXECUTE ON FUNCTION mesh_outbox.consumers_of(mesh_outbox.contract) FROM P
 
 CREATE FUNCTION mesh_outbox.verification_gaps(contract mesh_outbox.contract, OUT consumer text, OUT url text)
     RETURNS SETOF record
-    LANGUAGE sql STABLE
+    LANGUAGE sql STABLE ROWS 1
     SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
         SELECT c.name, v.url
