@@ -11,7 +11,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 
 all_parts=(build regress isolation model conformance fuzz containment
-	soundness producer tap kafka checker chaos)
+	soundness guides producer tap kafka checker chaos)
 
 parts=("$@")
 [ $# -gt 0 ] || parts=("${all_parts[@]}")
