@@ -117,6 +117,19 @@ SELECT mesh_outbox.detach_outbox('sales.second');
 SELECT count(*) FROM pg_trigger WHERE tgrelid = 'sales.second'::regclass;
 RESET client_min_messages;
 
+-- What does not convert any more is found.
+RESET ROLE;
+ALTER TABLE sales.outbox DISABLE TRIGGER mesh_outbox_convert_1;
+SELECT severity, object, problem, remedy FROM mesh_outbox.doctor() WHERE object LIKE 'conversion%';
+ALTER TABLE sales.outbox ENABLE TRIGGER mesh_outbox_convert_1;
+ALTER FUNCTION sales.as_v1(jsonb) STABLE;
+SELECT severity, object, problem, remedy FROM mesh_outbox.doctor() WHERE object LIKE 'conversion%';
+SET ROLE regress_sales;
+INSERT INTO sales.outbox (event_type, major_version, payload) VALUES
+    ('OrderPlaced', 2, '{"order_id": "g", "user_id": "3b241101-e2bb-4255-8caf-4136c500000d"}');
+ALTER FUNCTION sales.as_v1(jsonb) IMMUTABLE;
+SELECT count(*) FROM mesh_outbox.doctor() WHERE object LIKE 'conversion%';
+
 -- While somebody needs it, it stays; the old major's retirement ends it.
 SELECT mesh_outbox.drop_conversion('sales.orders', 'OrderPlaced', 2, 1);
 \set VERBOSITY terse

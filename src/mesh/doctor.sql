@@ -257,6 +257,7 @@ BEGIN
           UNION ALL SELECT * FROM mesh_outbox.doctor_publishers()
           UNION ALL SELECT * FROM mesh_outbox.doctor_triggers()
           UNION ALL SELECT * FROM mesh_outbox.doctor_outboxes()
+          UNION ALL SELECT * FROM mesh_outbox.doctor_conversions()
           UNION ALL SELECT * FROM mesh_outbox.doctor_dead_letters()
           UNION ALL SELECT * FROM mesh_outbox.doctor_refusals()
           UNION ALL SELECT * FROM mesh_outbox.doctor_owners()
