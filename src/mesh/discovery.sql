@@ -1,38 +1,4 @@
-/* src/mesh/discovery.sql: finding products, and who would notice a change */
-
-CREATE FUNCTION mesh_outbox.search_catalog(text text, max_rows int DEFAULT 50)
-    RETURNS TABLE (kind text, name text, description text, owner regrole, rank real)
-    LANGUAGE sql STABLE
-    SET search_path = pg_catalog, pg_temp
-    BEGIN ATOMIC
-        WITH entry AS (
-            SELECT 'domain' AS kind, d.name, d.description, d.owner, d.name AS words
-            FROM mesh_outbox.domains d
-            UNION ALL
-            SELECT 'product', p.name, p.purpose, p.owner, p.name || ' ' || p.topic FROM mesh_outbox.products p
-            UNION ALL
-            SELECT 'event type', c.product || ' ' || c.event_type || ' ' || c.version, c.description, p.owner,
-                   c.product || ' ' || c.event_type || ' '
-                   || coalesce((SELECT string_agg(d.pointer || ' ' || coalesce(d.subschema ->> 'description', ''), ' ')
-                                FROM mesh_outbox.declared_properties(c.resolved_schema) d), '')
-            FROM mesh_outbox.contracts c JOIN mesh_outbox.products p ON p.name = c.product
-            WHERE c.in_force OR c.status = 'proposed'
-            UNION ALL
-            SELECT 'term', t.name, t.description, d.owner, t.name || ' ' || array_to_string(t.synonyms, ' ')
-            FROM mesh_outbox.terms t JOIN mesh_outbox.domains d ON d.name = t.domain
-        ), ranked AS (
-            -- OrderPlaced, order_placed and order.placed are found by "order"
-            SELECT e.*, ts_rank(
-                       setweight(to_tsvector('simple', regexp_replace(e.words, '([a-z0-9])([A-Z])', '\1 \2', 'g')
-                                                       || ' ' || translate(e.words, '._-/', '    ') || ' ' || e.words), 'A')
-                       || setweight(to_tsvector('english', coalesce(e.description, '')), 'B'), q.query) AS rank
-            FROM entry e,
-                 (SELECT websearch_to_tsquery('simple', text) || websearch_to_tsquery('english', text) AS query) q)
-        SELECT r.kind, r.name, r.description, r.owner, r.rank FROM ranked r
-        WHERE r.rank > 0 ORDER BY r.rank DESC, r.kind, r.name LIMIT max_rows;
-    END;
-COMMENT ON FUNCTION mesh_outbox.search_catalog(text, int) IS
-    'full text search over domains, products, event types with their properties, and terms; best first';
+/* src/mesh/discovery.sql: what a product is, and what changed in it */
 
 CREATE FUNCTION mesh_outbox.describe_product(product text)
     RETURNS TABLE (section text, name text, detail text)
@@ -93,26 +59,6 @@ END
 $$;
 COMMENT ON FUNCTION mesh_outbox.describe_product(text) IS
     'a product on one page: owner, topics, event types, fields and who uses them, consumers, outboxes';
-
-CREATE FUNCTION mesh_outbox.who_uses(field text)
-    RETURNS TABLE (product text, event_type text, version text, path text, consumer text, contact text)
-    LANGUAGE sql STABLE
-    SET search_path = pg_catalog, pg_temp
-    BEGIN ATOMIC
-        SELECT c.product, c.event_type, c.version, d.pointer, s.consumer, s.contact
-        FROM mesh_outbox.contracts c
-        CROSS JOIN LATERAL mesh_outbox.declared_properties(c.resolved_schema) d
-        LEFT JOIN mesh_outbox.consumers s
-            ON s.product = c.product AND s.event_type = c.event_type
-               AND s.major = split_part(c.version, '.', 1)::int AND d.pointer = ANY (s.fields)
-        WHERE c.in_force
-          AND (d.pointer = field
-               OR mesh_outbox.folded_name(regexp_replace(d.pointer, '^.*/', ''))
-                  = mesh_outbox.folded_name(regexp_replace(field, '^.*/', '')))
-        ORDER BY c.product, c.event_type, c.contract_id, d.pointer, s.consumer;
-    END;
-COMMENT ON FUNCTION mesh_outbox.who_uses(text) IS
-    'contracts in force that declare a property, by JSON Pointer or name, and the consumers that name it';
 
 CREATE FUNCTION mesh_outbox.release_notes(product text, event_type text)
     RETURNS TABLE (version text, activated_at timestamptz, level text, change text)

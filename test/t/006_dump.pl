@@ -80,10 +80,12 @@ $node->safe_psql('postgres', qq(
 ));
 ok($node->safe_psql('postgres', q(SELECT mesh_outbox.wait_published(publisher => 'running'))), 'published');
 
-# What belongs to one server's WAL or life, and stays out of dumps.
+# What belongs to one server's WAL or life, or is made from the rest, and stays
+# out of dumps.
 my %of_this_server = map { $_ => 1 } qw(
   progress batch dead_letter publisher_event control_event audit audit_head
-  batches dead_letters publisher_events audit_log violations violated_rules refusals);
+  batches dead_letters publisher_events audit_log violations violated_rules refusals
+  search_entry search_field);
 
 # What people see of the configuration, and of the tables it describes, as
 # pairs of a name and a query.
