@@ -370,6 +370,7 @@ char *
 mo_ecma_translate(const char *source, uint32 len, char **reason)
 {
 	MoTranslator *t = palloc0(sizeof(MoTranslator));
+	char	   *out;
 
 	t->p = source;
 	t->end = source + len;
@@ -393,5 +394,13 @@ mo_ecma_translate(const char *source, uint32 len, char **reason)
 			mo_ecma_fail(t, "a back reference to a group inside a repetition is not supported");
 	}
 	*reason = t->reason;
-	return t->reason ? NULL : t->out.data;
+	out = t->out.data;
+	if (t->reason != NULL)
+	{
+		pfree(out);
+		out = NULL;
+	}
+	/* Twenty kilobytes, in the context of a program that lives long. */
+	pfree(t);
+	return out;
 }

@@ -104,6 +104,7 @@ compile_code(const char *source, uint32 len, char **reason)
 						 PCRE2_UTF | PCRE2_NO_UTF_CHECK | PCRE2_NEVER_UCP |
 						 PCRE2_DOLLAR_ENDONLY | PCRE2_USE_OFFSET_LIMIT | PCRE2_MATCH_UNSET_BACKREF,
 						 &error, &offset, NULL);
+	pfree(translated);
 	if (code == NULL)
 	{
 		char		buf[256];
@@ -128,9 +129,12 @@ mo_pattern_compile(const char *source, uint32 len, MemoryContext context,
 				   char **reason)
 {
 	MoPattern  *pattern = MemoryContextAllocZero(context, sizeof(MoPattern));
+	char	   *copy = MemoryContextAlloc(context, len + 1);
 	uint32_t	options = 0;
 
-	pattern->source = MemoryContextStrdup(context, pnstrdup(source, len));
+	memcpy(copy, source, len);
+	copy[len] = '\0';
+	pattern->source = copy;
 	pattern->code = compile_code(source, len, reason);
 	if (pattern->code == NULL)
 		return NULL;

@@ -45,7 +45,8 @@
 #include "outbox/registry.h"
 #include "outbox/violated.h"
 
-#define REGISTRY_LIMIT	(64 * 1024 * 1024)	/* bytes */
+/* Bytes: above 10,000 contracts of the usual size (15 fields take 18 kB). */
+#define REGISTRY_LIMIT	(256 * 1024 * 1024)
 
 typedef struct RouteKey
 {
