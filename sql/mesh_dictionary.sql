@@ -27,7 +27,9 @@ CREATE TABLE crm.customer (id crm.customer_id PRIMARY KEY, credit crm.amount, le
 INSERT INTO crm.customer VALUES ('C1', 100, '4711');
 INSERT INTO crm.customer VALUES ('1', 100, '4712');
 INSERT INTO crm.customer VALUES ('C2', -1, '4713');
-\dD+ crm.amount
+SELECT t.typname, format_type(t.typbasetype, NULL) AS base, obj_description(t.oid, 'pg_type') AS description,
+       pg_get_constraintdef(c.oid) AS definition
+FROM pg_type t JOIN pg_constraint c ON c.contypid = t.oid WHERE t.typname = 'amount';
 SELECT mesh_outbox.create_term_type('customer_id', 'crm.customer');
 SELECT mesh_outbox.create_term_type('customer', 'crm.x');
 SELECT mesh_outbox.create_term_type('customer_id', 'sales.customer_id');

@@ -137,8 +137,12 @@ REVOKE EXECUTE ON FUNCTION mesh_outbox.index_change() FROM PUBLIC;
 
 CREATE TRIGGER index_change AFTER INSERT OR DELETE OR UPDATE OF description ON mesh_outbox.domain
     FOR EACH ROW EXECUTE FUNCTION mesh_outbox.index_change();
-CREATE TRIGGER index_change AFTER INSERT OR DELETE OR UPDATE OF purpose, topic ON mesh_outbox.product
+CREATE TRIGGER index_change AFTER INSERT OR DELETE ON mesh_outbox.product
     FOR EACH ROW EXECUTE FUNCTION mesh_outbox.index_change();
+-- lock_product() writes the row as it is
+CREATE TRIGGER index_alteration AFTER UPDATE ON mesh_outbox.product
+    FOR EACH ROW WHEN ((OLD.purpose, OLD.topic) IS DISTINCT FROM (NEW.purpose, NEW.topic))
+    EXECUTE FUNCTION mesh_outbox.index_change();
 CREATE TRIGGER index_change AFTER INSERT OR DELETE OR UPDATE ON mesh_outbox.term
     FOR EACH ROW EXECUTE FUNCTION mesh_outbox.index_change();
 CREATE TRIGGER index_change AFTER INSERT OR DELETE OR UPDATE OF status ON mesh_outbox.contract
