@@ -79,6 +79,16 @@ SELECT object, problem FROM mesh_outbox.doctor() WHERE object LIKE 'type%';
 SELECT * FROM mesh_outbox.alter_term('amount', schema => '{"type": "string"}');
 SELECT mesh_outbox.create_term_type('amount', 'crm.amount');
 
+-- A word has had its day: proposals that use it are warned.
+SELECT mesh_outbox.deprecate_term('customer_id', advice => ' ');
+SELECT mesh_outbox.deprecate_term('customer_id', advice => 'use party_id, which suppliers have too');
+SELECT name, status, advice FROM mesh_outbox.terms ORDER BY name;
+SELECT severity, rule, message FROM mesh_outbox.check_contract('sales.orders', 'OrderShipped', key => '/id', description => 'it left the house',
+    schema => '{"type": "object", "properties": {"id": {"$ref": "term:customer_id"}}, "required": ["id"]}');
+SELECT mesh_outbox.deprecate_term('customer_id', advice => NULL);
+SELECT count(*) AS findings FROM mesh_outbox.check_contract('sales.orders', 'OrderShipped', key => '/id', description => 'it left the house',
+    schema => '{"type": "object", "properties": {"id": {"$ref": "term:customer_id"}}, "required": ["id"]}');
+
 -- A word that is in use is not dropped.
 SELECT mesh_outbox.drop_term('amount');
 DROP DOMAIN crm.amount CASCADE;

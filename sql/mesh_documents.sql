@@ -59,6 +59,7 @@ UPDATE repository SET document = jsonb_set(document, '{products,0,purpose}', '"o
 UPDATE repository SET document = jsonb_set(document, '{products,0,contracts,0,enforcement}', '"observe"');
 UPDATE repository SET document = jsonb_set(document, '{products,0,contracts,1,status}', '"active"');
 UPDATE repository SET document = jsonb_set(document, '{terms,0,description}', '"number that an order is known by"');
+UPDATE repository SET document = jsonb_set(document, '{terms,0,advice}', '"use order_ref"');
 UPDATE repository SET document = jsonb_set(document, '{domain,duties}', '[{"duty": "accountable", "party": "Eve"}]');
 UPDATE repository SET document = jsonb_set(document, '{products,0,contracts,2}', document #> '{products,0,contracts,1}' || '{
     "version": "1.2.0", "status": "active", "schema": {"type": "object", "required": ["id"], "properties": {

@@ -83,6 +83,7 @@ INSERT INTO attempt (function, statement) VALUES
     ('create_term_type', $$mesh_outbox.create_term_type('word', 'sales.word')$$),
     ('map_term', $$mesh_outbox.map_term('word', 'sales.plain', 'event_type')$$),
     ('unmap_term', $$mesh_outbox.unmap_term('sales.plain', 'event_type')$$),
+    ('deprecate_term', $$mesh_outbox.deprecate_term('word', advice => 'x')$$),
     ('reserve_term', $$mesh_outbox.reserve_term('word')$$),
     ('grant_term_exception', $$mesh_outbox.grant_term_exception('word', 'other.mine', reason => 'x', until => current_date + 1)$$),
     ('drop_term', $$mesh_outbox.drop_term('word')$$),

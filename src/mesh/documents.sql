@@ -62,10 +62,10 @@ BEGIN
         'mesh_outbox', 1,
         'domain', jsonb_build_object('name', d.name, 'owner', coalesce(r.rolname, ''), 'description', d.description,
                                      'duties', mesh_outbox.duties_document('domain', d.name)),
-        'terms', (SELECT coalesce(jsonb_agg(jsonb_build_object(
+        'terms', (SELECT coalesce(jsonb_agg(mesh_outbox.without_nulls(jsonb_build_object(
                       'name', t.name, 'schema', t.schema, 'description', t.description, 'examples', t.examples,
-                      'synonyms', t.synonyms, 'reserved', t.reserved,
-                      'duties', mesh_outbox.duties_document('term', t.name)) ORDER BY t.created_at, t.name), '[]')
+                      'synonyms', t.synonyms, 'reserved', t.reserved, 'advice', t.advice,
+                      'duties', mesh_outbox.duties_document('term', t.name))) ORDER BY t.created_at, t.name), '[]')
                   FROM mesh_outbox.terms t WHERE t.domain = d.name),
         'products', (SELECT coalesce(jsonb_agg(mesh_outbox.product_document(p.name, bundled) ORDER BY p.name COLLATE "C"), '[]')
                      FROM mesh_outbox.products p WHERE p.domain = d.name))
@@ -147,6 +147,10 @@ BEGIN
             RETURN QUERY SELECT 'alter', 'term ' || (wanted ->> 'name'), mesh_outbox.call_text('reserve_term',
                 json_build_object('term', wanted -> 'name', 'reserved', wanted -> 'reserved'));
         END IF;
+    END IF;
+    IF wanted -> 'advice' IS DISTINCT FROM present -> 'advice' AND wanted ? 'advice' THEN
+        RETURN QUERY SELECT 'deprecate', 'term ' || (wanted ->> 'name'), mesh_outbox.call_text('deprecate_term',
+            json_build_object('term', wanted -> 'name', 'advice', wanted -> 'advice'));
     END IF;
     RETURN QUERY SELECT * FROM mesh_outbox.plan_duties('term', wanted, present);
 END

@@ -10,7 +10,10 @@ CREATE TABLE mesh_outbox.term (
     synonyms    text[] NOT NULL DEFAULT '{}',
     -- binds properties of its name and synonyms, referred to or not
     reserved    boolean NOT NULL DEFAULT false,
-    created_at  timestamptz NOT NULL DEFAULT now()
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    status      text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'deprecated')),
+    -- why it is deprecated, and what to use instead
+    advice      text
 );
 COMMENT ON TABLE mesh_outbox.term IS
     'the shared dictionary; contracts refer to a term with {"$ref": "term:name"}';
@@ -262,6 +265,22 @@ END
 $$;
 COMMENT ON FUNCTION mesh_outbox.drop_term(text) IS 'drops a term that no contract refers to and no type was made from';
 
+CREATE FUNCTION mesh_outbox.deprecate_term(term text, advice text) RETURNS void
+    LANGUAGE mesh_outbox_plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM mesh_outbox.require_domain((mesh_outbox.find_term(term)).domain, format('deprecate term "%s"', term));
+    IF advice IS NOT NULL THEN
+        PERFORM mesh_outbox.require_text('advice', advice);
+    END IF;
+    UPDATE mesh_outbox.term t
+    SET status = CASE WHEN deprecate_term.advice IS NULL THEN 'active' ELSE 'deprecated' END, advice = deprecate_term.advice
+    WHERE t.name = term;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.deprecate_term(text, text) IS
+    'says that a term is not to be used any more, why, and what instead: proposals that refer to it are warned; advice NULL takes it back';
+
 CREATE FUNCTION mesh_outbox.grant_term_exception(term text, product text, reason text, until date) RETURNS void
     LANGUAGE mesh_outbox_plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
@@ -308,6 +327,11 @@ CREATE FUNCTION mesh_outbox.term_findings(contract mesh_outbox.contract)
           AND NOT EXISTS (SELECT FROM mesh_outbox.term_exception e
                           WHERE e.term = t.name AND e.product = (contract).product AND e.until >= current_date)
         UNION ALL
+        SELECT 'warning', 'term', NULL::text, 'readers who move to its successor',
+               format('term "%s" is deprecated: %s', t.name, t.advice), NULL::jsonb, 'See the view mesh_outbox.terms.'
+        FROM mesh_outbox.term t
+        WHERE t.status = 'deprecated' AND (contract).resolved_schema -> '$defs' ? ('term:' || t.name)
+        UNION ALL
         SELECT DISTINCT 'warning', 'event_name', NULL::text, format('readers who know it from %s', c.product),
                format('domain "%s" has an event type of the same name', r.domain), NULL::jsonb,
                'The same name for two facts misleads; agree on names.'
@@ -320,10 +344,12 @@ COMMENT ON FUNCTION mesh_outbox.term_findings(mesh_outbox.contract) IS
 REVOKE EXECUTE ON FUNCTION mesh_outbox.term_findings(mesh_outbox.contract) FROM PUBLIC;
 
 CREATE VIEW mesh_outbox.terms AS
-    SELECT t.name, t.domain, t.version, t.schema, t.description, t.examples, t.synonyms, t.reserved, t.created_at
+    SELECT t.name, t.domain, t.version, t.schema, t.description, t.examples, t.synonyms, t.reserved, t.created_at,
+           t.status, t.advice
     FROM mesh_outbox.term t;
 COMMENT ON VIEW mesh_outbox.terms IS 'the shared dictionary';
 COMMENT ON COLUMN mesh_outbox.terms.reserved IS 'whether properties of that name must lie within its schema, referring to it or not';
+COMMENT ON COLUMN mesh_outbox.terms.advice IS 'of a deprecated term: why, and what to use instead';
 CREATE VIEW mesh_outbox.term_exceptions AS
     SELECT e.term, e.product, e.reason, e.until, e.granted_by FROM mesh_outbox.term_exception e;
 COMMENT ON VIEW mesh_outbox.term_exceptions IS 'products that may use a reserved term''s name otherwise, until a day';
