@@ -95,7 +95,7 @@ class Checker:
             print(f'-- {where}\n{block}-- shows\n{shown}')
 
     def block(self, match, where):
-        """What the block shows, None where it need not say."""
+        """What the block shows; None where it need not say, or says it."""
         kind, body, expected, setup = match.groups()
         if setup is not None:
             shown = self.psql.type('RESET ROLE;\n' + setup)
@@ -103,8 +103,9 @@ class Checker:
             return None
         if kind == 'console':
             shown = run_console(body, self.psql.brokers())
-            self.judge(where, alike(body, shown), body, shown)
-            return shown
+            told = alike(body, shown)
+            self.judge(where, told, body, shown)
+            return None if told else shown
         typed = body
         for theirs, ours in HERE:
             typed = re.sub(theirs, ours, typed)
@@ -112,8 +113,9 @@ class Checker:
         if expected is None:
             self.judge(where, 'ERROR:' not in shown, body, shown)
             return None
-        self.judge(where, alike(expected, shown), body + '-- is said to show\n' + expected, shown)
-        return shown
+        told = alike(expected, shown)
+        self.judge(where, told, body + '-- is said to show\n' + expected, shown)
+        return None if told else shown
 
     def document(self, path, update):
         text, done, end = open(path).read(), [], 0

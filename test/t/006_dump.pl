@@ -203,6 +203,17 @@ $new->start;
 same_catalog('postgres', $new, $before, 'upgraded');
 lives_on('postgres', $new, 'upgraded');
 
+note 'restored over itself';
+$dump = $new->basedir . '/dump.custom';
+$new->command_ok([ 'pg_dump', '--format=custom', '--file', $dump, $new->connstr('postgres') ], 'dumped');
+my @restore = ('pg_restore', '--clean', '--if-exists', '--single-transaction', '--dbname', $new->connstr('postgres'), $dump);
+command_fails_like(\@restore, qr/cannot drop .*outbox.*protect_outboxes = off/s, 'outboxes are not cleaned away');
+{
+	local $ENV{PGOPTIONS} = '-c mesh_outbox.protect_outboxes=off';
+	command_ok(\@restore, 'unless that is said');
+}
+is($new->safe_psql('postgres', 'SELECT count(*) FROM mesh_outbox.outboxes WHERE missing'), 0, 'and they are back');
+
 note 'a role that owns a domain is protected there too';
 $new->safe_psql('postgres', q(
 	SELECT mesh_outbox.drop_outbox('sales."The Outbox"', lose_events => true);
