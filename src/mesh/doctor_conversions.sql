@@ -14,7 +14,7 @@ CREATE FUNCTION mesh_outbox.doctor_conversions()
           AND NOT EXISTS (SELECT FROM pg_proc f JOIN pg_namespace n ON n.oid = f.pronamespace
                           WHERE n.nspname = c.schema_name AND f.proname = c.function AND f.provolatile = 'i'
                             AND f.prorettype = 'jsonb'::regtype
-                            AND f.proargtypes = ARRAY['jsonb'::regtype::oid]::oidvector)
+                            AND f.pronargs = 1 AND f.proargtypes[0] = 'jsonb'::regtype)
         UNION ALL
         SELECT 'error', p.domain, format('conversion of %s %s from %s to %s', v.product, v.event_type, v.from_major, v.to_major),
                format('outbox %s does not convert: consumers of the older major do not get its events', o.relation),
