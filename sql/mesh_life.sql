@@ -54,6 +54,16 @@ SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/orde
 SELECT consumer, version, kind, notice_until FROM mesh_outbox.notifications ORDER BY consumer;
 SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPlaced', '1.1.0');
 SELECT consumer, contract_version, status, verdict, verified, obstacle FROM mesh_outbox.can_activate('sales.orders', 'OrderPlaced');
+-- One that comes now is told as well, and may be in the way at once.
+SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/order_id', description => 'another thing',
+    version => '1.9.0', compatibility => 'BACKWARD', notice => '0',
+    schema => '{"type": "object", "properties": {"order_id": {"type": "string"}, "user_id": {"type": "integer"},
+                "note": {"type": "string"}}, "required": ["order_id"]}');
+SELECT mesh_outbox.register_consumer('archive', 'sales.orders', 'OrderPlaced', contact => 'x', needs => '{/user_id}');
+SELECT consumer, contract_version, verdict, path, change, obstacle FROM mesh_outbox.can_activate('sales.orders', 'OrderPlaced', '1.9.0');
+SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPlaced', '1.9.0');
+SELECT mesh_outbox.withdraw_proposal('sales.orders', 'OrderPlaced', '1.9.0');
+SELECT mesh_outbox.unregister_consumer('archive', 'sales.orders', 'OrderPlaced');
 -- A consumer insists on its own tests; silence is no longer consent.
 SET ROLE regress_shipping;
 SELECT mesh_outbox.set_verification('shipping', 'sales.orders', 'OrderPlaced', true);

@@ -189,6 +189,10 @@ DECLARE
     faults text;
 BEGIN
     PERFORM mesh_outbox.require_domain(changed.domain, format('alter term "%s"', term));
+    -- products before terms, as a proposal locks them
+    PERFORM mesh_outbox.lock_product(p.product)
+    FROM (SELECT DISTINCT u.product FROM mesh_outbox.term_users(alter_term.term) u
+          WHERE alter_term.schema IS NOT NULL ORDER BY 1) p;
     UPDATE mesh_outbox.term t
     SET schema = CASE WHEN alter_term.schema IS NULL THEN t.schema
                       ELSE mesh_outbox.store_term_schema(t.name, alter_term.schema,
