@@ -122,9 +122,12 @@ SELECT to_regclass('sales.outbox');
 
 -- DROP EXTENSION names the outboxes; with CASCADE it leaves the rows.
 SELECT mesh_outbox.create_outbox('sales.last', product => 'sales.orders');
+SELECT mesh_outbox.set_outbox_publisher('sales.last', NULL);
+INSERT INTO sales.last (event_type, payload) VALUES ('OrderPlaced', '{"uuid": "w"}');
 RESET ROLE;
 DROP EXTENSION mesh_outbox;
 DROP EXTENSION mesh_outbox CASCADE;
+SELECT event_type, payload FROM sales.last;
 \d sales.last
 DROP SCHEMA sales, crm CASCADE;
 DROP ROLE regress_sales, regress_crm, regress_app;

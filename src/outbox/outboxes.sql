@@ -448,6 +448,31 @@ $$;
 COMMENT ON FUNCTION mesh_outbox.drop_outbox_partition(regclass, boolean) IS
     'drops a partition of an outbox; refused while it holds events, unless lose_events';
 
+-- For DROP EXTENSION, which must not wait for the counting of a large table.
+CREATE FUNCTION mesh_outbox.outbox_contents() RETURNS text
+    LANGUAGE mesh_outbox_plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    relation regclass;
+    events bigint;
+    lines text[] := '{}';
+BEGIN
+    IF NOT mesh_outbox.may_see_all() THEN
+        RETURN NULL;
+    END IF;
+    FOR relation IN SELECT o.relation FROM mesh_outbox.outbox o JOIN pg_class c ON c.oid = o.relation
+                    ORDER BY o.relation::text COLLATE "C" LOOP
+        EXECUTE format('SELECT count(*) FROM (SELECT FROM %s LIMIT 10001) e', relation) INTO events;
+        lines := lines || format('outbox %s holds %s', relation,
+                                 CASE WHEN events > 10000 THEN 'more than 10000 events'
+                                      WHEN events = 1 THEN '1 event' ELSE events || ' events' END);
+    END LOOP;
+    RETURN nullif(array_to_string(lines, E'\n'), '');
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.outbox_contents() IS
+    'a line per outbox with how many events it holds, counted up to 10000; NULL when there is none. For administrators and pg_monitor';
+
 -- ---------------------------------------------------------------------
 -- View
 -- ---------------------------------------------------------------------

@@ -17,7 +17,8 @@
  *
  *	  - our own functions, which ask for rights and forget the registration
  *	  - DROP EXTENSION mesh_outbox CASCADE, which lists the checks it takes
- *		away and leaves the tables; and DROP SCHEMA mesh_outbox CASCADE
+ *		away and leaves the tables (without CASCADE it is refused, with how many
+ *		events the outboxes hold); and DROP SCHEMA mesh_outbox CASCADE
  *	  - deletions that core makes for purposes of its own: DETACH PARTITION
  *		takes the check off a table that stays
  *	  - everything, for a superuser who has set protect_outboxes = off
@@ -40,7 +41,9 @@
 #include "catalog/objectaccess.h"
 #include "catalog/partition.h"
 #include "catalog/pg_trigger.h"
+#include "commands/extension.h"
 #include "commands/trigger.h"
+#include "executor/spi.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "tcop/utility.h"
@@ -246,6 +249,33 @@ is_extension_drop(Node *command)
 }
 
 /*
+ * Core would name two triggers of each outbox, which says nothing of the
+ * events.  Without CASCADE it is refused here, with what is in them.
+ */
+static void
+refuse_extension_drop(void)
+{
+	char	   *contents;
+
+	if (!OidIsValid(get_extension_oid(MO_LIBRARY, true)))
+		return;
+	SPI_connect();
+	if (SPI_execute("SELECT " MO_SCHEMA ".outbox_contents()", true, 1) != SPI_OK_SELECT ||
+		SPI_processed != 1)
+		elog(ERROR, "could not look into the outboxes");
+	contents = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	if (contents != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+				 errmsg("cannot drop extension %s because it has outboxes",
+						MO_LIBRARY),
+				 errdetail_internal("%s", contents),
+				 errhint("mesh_outbox.detach_outbox() gives a table back to its domain. DROP EXTENSION %s CASCADE leaves the tables and their rows, which nobody checks or publishes any more, and forgets everything else.",
+						 MO_LIBRARY)));
+	SPI_finish();
+}
+
+/*
  * Commands nest (functions, event triggers).  After an error the flag is left
  * as it was; the next command sets it again before anything looks at it.
  */
@@ -258,6 +288,10 @@ process_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 	bool		outer = drops_extension;
 
 	drops_extension = is_extension_drop(statement->utilityStmt);
+	if (drops_extension &&
+		((DropStmt *) statement->utilityStmt)->behavior == DROP_RESTRICT &&
+		((DropStmt *) statement->utilityStmt)->removeType == OBJECT_EXTENSION)
+		refuse_extension_drop();
 	(next_utility ? next_utility : standard_ProcessUtility)
 		(statement, query, read_only_tree, context, params, environment,
 		 dest, completion);
