@@ -448,7 +448,8 @@ CREATE FUNCTION mesh_outbox.policy_owned(contract jsonb)
         FROM mesh_outbox.products p,
              LATERAL (VALUES
                  (NOT EXISTS (SELECT FROM mesh_outbox.responsibilities r
-                              WHERE r.duty = 'accountable' AND r.name IN (p.name, p.domain)),
+                              WHERE r.duty = 'accountable'
+                                AND (r.kind, r.name) IN (('product', p.name), ('domain', p.domain))),
                   'nobody is named as accountable for the product'),
                  (p.latency IS NULL AND p.availability IS NULL AND p.freshness IS NULL, 'the product promises no latency, availability or freshness'),
                  (p.retention IS NULL, 'the product does not say how long its events are kept')) m (wanting, message)
