@@ -19,6 +19,7 @@
  */
 #include "postgres.h"
 
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/shmem.h"
@@ -40,6 +41,15 @@ request_memory(void)
 
 	RequestAddinShmemSpace(MAXALIGN(sizeof(MoShared)));
 	RequestNamedLWLockTranche(MO_LIBRARY, 3);
+}
+
+void
+mo_shmem_copy_text(char *into, const char *from, int size)
+{
+	int			len = pg_mbcliplen(from, strlen(from), size - 1);
+
+	memcpy(into, from, len);
+	into[len] = '\0';
 }
 
 static void

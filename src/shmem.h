@@ -157,6 +157,10 @@ typedef struct MoShared
 extern MoShared *mo_shared;		/* NULL when not preloaded */
 
 extern void mo_shmem_init(void);	/* from _PG_init */
+
+/* Copies what fits into "size" bytes, without cutting a character in two. */
+extern void mo_shmem_copy_text(char *into, const char *from, int size);
+
 extern MoPublisherSlot *mo_shmem_find(Oid database, int32 publisher_id);
 extern void mo_shmem_set_state(MoPublisherSlot *slot, MoPublisherState state,
 							   const char *error, const char *hint);

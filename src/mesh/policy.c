@@ -1,12 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * policy.c
- *	  Runs a policy: a function that somebody else wrote, over a proposed
- *	  contract.
+ *	  Runs a function that somebody else wrote: a policy over a proposed
+ *	  contract, a conversion over a payload.
  *
- * Called by policy_findings() in policies.sql, which runs with the
- * extension's rights.  The policy runs with its owner's instead, cannot write
- * (the transaction is read-only meanwhile), cannot change settings or roles
+ * Called by policy_violations() in policies.sql and convert_payload() in
+ * conversions.sql, which run with the extension's rights.  The function runs
+ * with its owner's instead, cannot write (the transaction is read-only
+ * meanwhile), cannot change settings or roles
  * (SECURITY_RESTRICTED_OPERATION), and is cancelled after a time limit.
  * What it raises is the caller's to catch: the (sub)transaction's abort puts
  * user, settings and read-only state back.

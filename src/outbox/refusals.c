@@ -19,7 +19,6 @@
 
 #include "fmgr.h"
 #include "funcapi.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -33,16 +32,6 @@
 #define FORGET_AFTER	(60 * 60 * 1000)
 
 PG_FUNCTION_INFO_V1(mo_refusals_show);
-
-/* Copies what fits, without cutting a character in two. */
-static void
-copy_text(char *into, const char *from, int size)
-{
-	int			len = pg_mbcliplen(from, strlen(from), size - 1);
-
-	memcpy(into, from, len);
-	into[len] = '\0';
-}
 
 static bool
 is_same_kind(const MoRefusal *a, const MoRefusal *b)
@@ -85,10 +74,11 @@ mo_refusals_note(Relation rel, const char *event_type, const char *reason)
 
 	if (mo_shared == NULL)
 		return;
-	copy_text(note.event_type, event_type, sizeof(note.event_type));
-	copy_text(note.application, application_name ? application_name : "",
-			  sizeof(note.application));
-	copy_text(note.reason, reason, sizeof(note.reason));
+	mo_shmem_copy_text(note.event_type, event_type, sizeof(note.event_type));
+	mo_shmem_copy_text(note.application,
+					   application_name ? application_name : "",
+					   sizeof(note.application));
+	mo_shmem_copy_text(note.reason, reason, sizeof(note.reason));
 	note.first_at = note.last_at;
 
 	LWLockAcquire(mo_shared->refusals.lock, LW_EXCLUSIVE);

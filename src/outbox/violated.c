@@ -17,7 +17,6 @@
 
 #include "fmgr.h"
 #include "funcapi.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -28,16 +27,6 @@
 #include "shmem.h"
 
 PG_FUNCTION_INFO_V1(mo_violated_show);
-
-/* Copies what fits, without cutting a character in two. */
-static void
-copy_text(char *into, const char *from, int size)
-{
-	int			len = pg_mbcliplen(from, strlen(from), size - 1);
-
-	memcpy(into, from, len);
-	into[len] = '\0';
-}
 
 static bool
 is_same_rule(const MoViolatedRule *a, const MoViolatedRule *b)
@@ -128,10 +117,12 @@ mo_violated_count(Oid contract_relid, int64 contract_id,
 			.last_at = now,
 		};
 
-		copy_text(rule.place, violation->schema_pointer, sizeof(rule.place));
+		mo_shmem_copy_text(rule.place, violation->schema_pointer,
+						   sizeof(rule.place));
 		/* a property that nothing declares breaks no keyword */
-		copy_text(rule.rule, violation->keyword != NULL ?
-				  violation->keyword : "unknown property", sizeof(rule.rule));
+		mo_shmem_copy_text(rule.rule, violation->keyword != NULL ?
+						   violation->keyword : "unknown property",
+						   sizeof(rule.rule));
 		count_rule(&mo_shared->violated, &rule);
 	}
 	LWLockRelease(mo_shared->violated.lock);

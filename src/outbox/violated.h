@@ -22,7 +22,7 @@
 typedef struct MoViolatedRule
 {
 	Oid			database;
-	Oid			contract_relid; /* InvalidOid: free; see MoViolationCounter */
+	Oid			contract_relid; /* InvalidOid: free */
 	int64		contract_id;
 	char		place[MO_VIOLATED_PLACE_LENGTH];
 	char		rule[NAMEDATALEN];
