@@ -19,6 +19,8 @@ import subprocess
 import sys
 
 FENCE = re.compile(r'^```(sql|console)\n(.*?)^```\n(?:\n?^```text\n(.*?)^```\n)?|^<!-- setup\n(.*?)^-->\n', re.M | re.S)
+# SQL that looks like an example and would not be typed; with a "…" it is none.
+UNTRIED = re.compile(r'^    (?:SELECT|CALL|INSERT|CREATE)\b[^…\n]*;[^…\n]*$', re.M)
 # What differs from run to run, for --update.
 CHANGING = [r'\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b', r'\b[0-9A-F]+/[0-9A-F]{3,}\b',
             r'\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?(\+00(:00)?|Z)?', r'\b[0-9a-f]{64}\b']
@@ -119,6 +121,8 @@ class Checker:
 
     def document(self, path, update):
         text, done, end = open(path).read(), [], 0
+        untried = UNTRIED.findall(FENCE.sub('', text))
+        self.judge(path + ' has SQL that is not tried', not untried, '\n'.join(untried) + '\n', '')
         for match in FENCE.finditer(text):
             shown = self.block(match, f'{path}:{text.count(chr(10), 0, match.start()) + 1}')
             if update and shown is not None:
