@@ -89,7 +89,14 @@ SELECT mesh_outbox.revoke_consume('sales.orders', 'a partner');
 SELECT mesh_outbox.revoke_publish('sales.orders', 'regress_app');
 SELECT product, "right", grantee FROM mesh_outbox.access_rights;
 
+-- A role that was granted something cannot be dropped, outboxes or not.
+SELECT mesh_outbox.create_product('sales.carts', purpose => 'what is not bought yet');
+SELECT mesh_outbox.grant_publish('sales.carts', 'regress_app');
 RESET ROLE;
+DROP ROLE regress_app;
+SELECT mesh_outbox.drop_product('sales.carts');
+DROP ROLE regress_app;
+
 DROP EXTENSION mesh_outbox CASCADE;
 DROP SCHEMA sales CASCADE;
-DROP ROLE regress_admin, regress_sales, regress_crm, regress_app, regress_legacy;
+DROP ROLE regress_admin, regress_sales, regress_crm, regress_legacy;

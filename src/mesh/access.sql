@@ -66,6 +66,8 @@ BEGIN
     INSERT INTO mesh_outbox.publish_grant (product, role, granted_by, until)
     VALUES (grant_publish.product, grantee, mesh_outbox.caller_name(), grant_publish.until)
     ON CONFLICT ON CONSTRAINT publish_grant_pkey DO UPDATE SET until = excluded.until;
+    -- what everybody may, so that the server refuses to drop the role
+    EXECUTE format('GRANT SELECT ON mesh_outbox.access_rights TO %s', grantee);
     FOR relation IN SELECT o.relation FROM mesh_outbox.outbox o WHERE o.product = grant_publish.product LOOP
         PERFORM mesh_outbox.grant_insert(relation, grantee);
     END LOOP;
@@ -91,6 +93,9 @@ BEGIN
     LOOP
         EXECUTE format('REVOKE INSERT ON %s FROM %s', relation, role);
     END LOOP;
+    IF NOT EXISTS (SELECT FROM mesh_outbox.publish_grant g WHERE g.role = take_publish.role) THEN
+        EXECUTE format('REVOKE SELECT ON mesh_outbox.access_rights FROM %s', role);
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.take_publish(text, regrole) IS 'takes the right to insert events of a product from a role';
@@ -284,7 +289,8 @@ DECLARE
 BEGIN
     PERFORM mesh_outbox.require_admin('take back rights that have expired');
     FOR expired IN SELECT g.* FROM mesh_outbox.publish_grant g
-                   WHERE g.until <= mesh_outbox.present() ORDER BY g.product, g.role::text LOOP
+                   WHERE g.until <= mesh_outbox.present() OR NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = g.role)
+                   ORDER BY g.product, g.role::text LOOP
         PERFORM mesh_outbox.lock_product(expired.product);
         PERFORM mesh_outbox.take_publish(expired.product, expired.role);
         RETURN QUERY SELECT expired.product, 'publish', expired.role::text, expired.until;
@@ -294,7 +300,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.expire_access() IS
-    'takes back the rights whose time has passed, and says which; for a scheduler, as administrator. doctor() tells what waits for it';
+    'takes back the rights whose time has passed or whose role is gone, and says which; for a scheduler, as administrator. doctor() tells what waits for it';
 
 -- ---------------------------------------------------------------------
 -- Views

@@ -88,9 +88,11 @@ CREATE FUNCTION mesh_outbox.doctor_overdue()
         FROM mesh_outbox.review r JOIN mesh_outbox.product p ON p.name = r.product
         WHERE r.due < mesh_outbox.present()::date
         UNION ALL
-        SELECT 'warning', NULL, 'access rights', format('%s have expired and are still in force', count(*)),
+        SELECT 'warning', NULL, 'access rights', format('%s have expired, or their role is gone, and are still there', count(*)),
                'SELECT * FROM mesh_outbox.expire_access();'
-        FROM mesh_outbox.publish_grant g WHERE g.until <= mesh_outbox.present() HAVING count(*) > 0
+        FROM mesh_outbox.publish_grant g
+        WHERE g.until <= mesh_outbox.present() OR NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = g.role)
+        HAVING count(*) > 0
         UNION ALL
         SELECT 'notice', p.domain, format('product %s', p.name),
                format('consumer %s is registered and has no access (any more)', c.name),

@@ -423,6 +423,7 @@ BEGIN
             DETAIL = format('Consumers: %s.', consumers),
             HINT = 'Agree with them, then mesh_outbox.unregister_consumer().';
     END IF;
+    PERFORM mesh_outbox.take_publish(g.product, g.role) FROM mesh_outbox.publish_grant g WHERE g.product = drop_product.name;
     DELETE FROM mesh_outbox.contract c WHERE c.product = drop_product.name;
     DELETE FROM mesh_outbox.product p WHERE p.name = drop_product.name;
 END
