@@ -8,8 +8,9 @@ CREATE EXTENSION mesh_outbox;
 SELECT count(mesh_outbox.set_policy(name, 'suspended')) > 0 AS policies FROM mesh_outbox.policies;
 CREATE ROLE regress_sales;
 CREATE ROLE regress_producer;
+CREATE ROLE regress_other;
 CREATE SCHEMA sales AUTHORIZATION regress_sales;
-GRANT USAGE ON SCHEMA sales TO regress_producer;
+GRANT USAGE ON SCHEMA sales TO regress_producer, regress_other;
 SELECT mesh_outbox.create_domain('sales', owner => 'regress_sales', description => 'sales');
 SET ROLE regress_sales;
 SELECT mesh_outbox.create_product('sales.orders', purpose => 'orders');
@@ -105,6 +106,26 @@ SET ROLE regress_sales;
 CREATE OR REPLACE FUNCTION sales.as_v1(payload jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE
     RETURN payload || jsonb_build_object('user_id', ('x' || right(payload ->> 'user_id', 7))::bit(28)::int);
 
+-- Nor does a table's own code run with other rights than the producer's.
+SET ROLE regress_sales;
+CREATE FUNCTION sales.who() RETURNS text LANGUAGE sql RETURN current_user;
+CREATE TABLE sales.own (event_type text, payload jsonb, inserted_by text DEFAULT sales.who());
+RESET ROLE;
+SET client_min_messages = warning;
+SET ROLE regress_sales;
+SELECT mesh_outbox.attach_outbox('sales.own', product => 'sales.orders');
+RESET client_min_messages;
+SET ROLE regress_producer;
+INSERT INTO sales.own (event_type, major_version, payload) VALUES
+    ('OrderPlaced', 2, '{"order_id": "e", "user_id": "3b241101-e2bb-4255-8caf-4136c500000b"}');
+RESET ROLE;
+SELECT major_version, key, inserted_by FROM sales.own ORDER BY 1;
+-- The function runs for those who may insert.
+SET ROLE regress_sales;
+SELECT mesh_outbox.convert_for('sales.own', 1, '{"user_id": "0000007"}');
+SET ROLE regress_other;
+SELECT mesh_outbox.convert_for('sales.own', 1, '{"user_id": "0000007"}');
+
 -- Outboxes that come later convert as well; a detached one is a table again.
 RESET ROLE;
 SET client_min_messages = warning;
@@ -149,4 +170,4 @@ SET client_min_messages = warning;
 DROP EXTENSION mesh_outbox CASCADE;
 DROP SCHEMA sales CASCADE;
 DROP OWNED BY regress_sales, regress_producer;
-DROP ROLE regress_sales, regress_producer;
+DROP ROLE regress_sales, regress_producer, regress_other;

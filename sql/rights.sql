@@ -107,6 +107,7 @@ INSERT INTO attempt (function, statement) VALUES
     ('retire_contract', $$mesh_outbox.retire_contract('sales.orders', 'OrderPlaced', '1.0.0', force_reason => 'x')$$),
     ('set_enforcement', $$mesh_outbox.set_enforcement('sales.orders', 'OrderPlaced', '1.0.0', 'observe', 'x')$$),
     ('register_conversion', $$mesh_outbox.register_conversion('sales.orders', 'OrderPlaced', 2, 1, 'sales.convert')$$),
+    ('convert_for', $$mesh_outbox.convert_for('sales.outbox', 1, '{}')$$),
     ('drop_conversion', $$mesh_outbox.drop_conversion('sales.orders', 'OrderPlaced', 2, 1)$$),
     ('observe_only', $$mesh_outbox.observe_only('x', product => 'sales.orders')$$),
     ('cap_enforcement', $$mesh_outbox.cap_enforcement('observe', 'x')$$),

@@ -53,27 +53,54 @@ COMMENT ON FUNCTION mesh_outbox.convert_payload(name, name, jsonb) IS
     'what a conversion makes of a payload: it runs as its owner, read-only, for 2 s at most';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.convert_payload(name, name, jsonb) FROM PUBLIC;
 
+-- The part of the trigger that needs more rights than the producer has.  Who
+-- may insert into the outbox may ask; so nobody has a function of others run
+-- that does not run for his events anyway.
+CREATE FUNCTION mesh_outbox.convert_for(outbox regclass, conversion_id int, payload jsonb) RETURNS jsonb
+    LANGUAGE mesh_outbox_plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    conversion mesh_outbox.conversion;
+BEGIN
+    SELECT v.* INTO conversion
+    FROM mesh_outbox.conversion v JOIN mesh_outbox.outbox o USING (product)
+    WHERE v.conversion_id = convert_for.conversion_id AND o.relation = outbox
+      AND has_table_privilege(mesh_outbox.caller()::oid, outbox, 'INSERT');
+    IF conversion.conversion_id IS NULL THEN
+        -- it was registered after this transaction's snapshot was taken, or it is none of his
+        RAISE EXCEPTION USING
+            ERRCODE = 'serialization_failure',
+            MESSAGE = format('outbox %s has no conversion %s for you in this snapshot', outbox, conversion_id),
+            HINT = 'Try the transaction again.';
+    END IF;
+    IF (mesh_outbox.contract_in_force(conversion.product, conversion.event_type, conversion.to_major)).contract_id IS NULL THEN
+        RETURN NULL;
+    END IF;
+    RETURN mesh_outbox.convert_payload(conversion.schema_name, conversion.function, payload);
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.convert_for(regclass, int, jsonb) IS
+    'the older form of a payload, for the trigger of outboxes; NULL once the old major is retired';
+
 -- AFTER INSERT trigger, one per outbox and conversion; its condition says
--- which events it is for, its arguments what to do, so that no snapshot
--- decides about that: the old major, the function's schema and name, and the
--- outbox's column names.  The row it adds meets its contract as every row
--- does, and is published as every row is.  Once the old major is retired there
--- is nobody left to convert for.
+-- which events it is for, its arguments the conversion, the old major and the
+-- outbox's column names.  It runs with the producer's rights, for a table
+-- that was attached may have defaults and constraints that run code.  The row
+-- it adds meets its contract as every row does, and is published as every row
+-- is.
 CREATE FUNCTION mesh_outbox.convert_event() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
+    LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     outbox regclass := coalesce(pg_partition_root(TG_RELID), TG_RELID);
-    to_major int := TG_ARGV[0];
-    names jsonb := TG_ARGV[3];
+    names jsonb := TG_ARGV[2];
     event_type text;
     payload jsonb;
-    product text;
 BEGIN
     EXECUTE format('SELECT ($1).%I, ($1).%I', names ->> 'event_type', names ->> 'payload')
     INTO event_type, payload USING NEW;
-    SELECT o.product INTO product FROM mesh_outbox.outbox o WHERE o.relation = outbox;
-    IF (mesh_outbox.contract_in_force(product, event_type, to_major)).contract_id IS NULL THEN
+    payload := mesh_outbox.convert_for(outbox, TG_ARGV[0]::int, payload);
+    IF payload IS NULL THEN
         RETURN NULL;
     END IF;
     EXECUTE format('INSERT INTO %s (%I, %I, %I, %I, %I, %I, %I, %I, %I) '
@@ -81,7 +108,7 @@ BEGIN
                    outbox, names ->> 'event_type', names ->> 'major_version', names ->> 'payload',
                    names ->> 'event_time', names ->> 'headers', names ->> 'correlation_id', names ->> 'causation_id',
                    names ->> 'traceparent', names ->> 'created_at', names ->> 'event_id')
-    USING NEW, event_type, to_major, mesh_outbox.convert_payload(TG_ARGV[1]::name, TG_ARGV[2]::name, payload);
+    USING NEW, event_type, TG_ARGV[1]::int, payload;
     RETURN NULL;
 END
 $$;
@@ -100,10 +127,10 @@ DECLARE
 BEGIN
     EXECUTE format('CREATE TRIGGER %I AFTER INSERT ON %s FOR EACH ROW '
                    'WHEN (NEW.%I = %L AND NEW.%I = %s AND NEW.%I > 0) '
-                   'EXECUTE FUNCTION mesh_outbox.convert_event(%L, %L, %L, %L)',
+                   'EXECUTE FUNCTION mesh_outbox.convert_event(%L, %L, %L)',
                    'mesh_outbox_convert_' || conversion.conversion_id, outbox.relation,
                    names ->> 'event_type', conversion.event_type, names ->> 'major_version', conversion.from_major,
-                   names ->> 'contract_id', conversion.to_major, conversion.schema_name, conversion.function, names);
+                   names ->> 'contract_id', conversion.conversion_id, conversion.to_major, names);
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.install_conversion(mesh_outbox.outbox, mesh_outbox.conversion) IS
