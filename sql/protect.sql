@@ -70,6 +70,9 @@ ALTER TABLE sales."the Outbox" ENABLE REPLICA TRIGGER mesh_outbox_check;
 ALTER TABLE sales.parted DISABLE TRIGGER mesh_outbox_check;
 ALTER TABLE sales.parted_old DISABLE TRIGGER ALL;
 ALTER TRIGGER mesh_outbox_check ON sales."the Outbox" RENAME TO other;
+CREATE FUNCTION elsewhere.mine() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE OR REPLACE TRIGGER mesh_outbox_check BEFORE INSERT ON sales."the Outbox" FOR EACH ROW EXECUTE FUNCTION elsewhere.mine();
+DROP FUNCTION elsewhere.mine();
 -- What leaves it an outbox passes.
 ALTER TABLE sales."the Outbox" ENABLE ALWAYS TRIGGER mesh_outbox_check;
 ALTER TABLE sales."the Outbox" REPLICA IDENTITY FULL;

@@ -12,8 +12,8 @@
  * All these ways have one thing in common: they delete the check trigger, and
  * core tells an object_access_hook of each object it is about to delete while
  * everything is still in the catalogs.  So deletion of the check of a table
- * that is registered is refused.  So is disabling or renaming it, for then the
- * table is no outbox either.  What passes:
+ * that is registered is refused.  So is disabling, renaming or replacing it,
+ * for then the table is no outbox either.  What passes:
  *
  *	  - our own functions, which ask for rights and forget the registration
  *	  - DROP EXTENSION mesh_outbox CASCADE, which lists the checks it takes
@@ -59,11 +59,12 @@
 #include "outbox/protect.h"
 #include "rights.h"
 
-/* What is done to a check trigger. */
+/* What is done to a trigger. */
 typedef enum CheckChange
 {
-	CHECK_DROPPED,
-	CHECK_ALTERED
+	CHECK_CREATED,				/* in the place of a check, perhaps */
+	CHECK_ALTERED,
+	CHECK_DROPPED
 } CheckChange;
 
 static ProcessUtility_hook_type next_utility = NULL;
@@ -96,10 +97,30 @@ has_our_name(Form_pg_trigger trigger)
 		strcmp(NameStr(trigger->tgname), MO_TRUNCATE_TRIGGER) == 0;
 }
 
+/* Does this change take the check from its table? */
+static bool
+takes_check(Form_pg_trigger trigger, CheckChange change)
+{
+	bool		is_check = is_check_function(trigger->tgfoid);
+
+	switch (change)
+	{
+		case CHECK_CREATED:
+			return !is_check && has_our_name(trigger);
+		case CHECK_ALTERED:
+			return is_check &&
+				(trigger->tgenabled != TRIGGER_FIRES_ALWAYS ||
+				 !has_our_name(trigger));
+		case CHECK_DROPPED:
+			break;
+	}
+	return is_check;
+}
+
 /*
- * The table of a check trigger that this change takes from its table, or
- * InvalidOid.  A change is judged by what it has made of the trigger, which
- * only SnapshotSelf shows.
+ * The table that this change leaves without its check, or InvalidOid.  A
+ * change is judged by what it has made of the trigger, which only
+ * SnapshotSelf shows.
  */
 static Oid
 unchecked_table(Oid trigger_oid, CheckChange change)
@@ -118,11 +139,8 @@ unchecked_table(Oid trigger_oid, CheckChange change)
 	if (HeapTupleIsValid(tuple))
 	{
 		Form_pg_trigger trigger = (Form_pg_trigger) GETSTRUCT(tuple);
-		bool		intact = change == CHECK_ALTERED &&
-			trigger->tgenabled == TRIGGER_FIRES_ALWAYS &&
-			has_our_name(trigger);
 
-		if (!intact && is_check_function(trigger->tgfoid))
+		if (takes_check(trigger, change))
 			table = trigger->tgrelid;
 	}
 	systable_endscan(scan);
@@ -224,7 +242,9 @@ object_access(ObjectAccessType access, Oid class_id, Oid object_id,
 
 	if (class_id != TriggerRelationId)
 		return;
-	if (access == OAT_POST_ALTER)
+	if (access == OAT_POST_CREATE)
+		check_change(object_id, CHECK_CREATED);
+	else if (access == OAT_POST_ALTER)
 		check_change(object_id, CHECK_ALTERED);
 	else if (access == OAT_DROP &&
 			 (((ObjectAccessDrop *) arg)->dropflags & PERFORM_DELETION_INTERNAL) == 0)
