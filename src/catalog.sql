@@ -139,6 +139,8 @@ CREATE TABLE mesh_outbox.contract (
     event_time_pointer text,
     -- how long before its insertion an event may have happened; NULL: any time
     max_lateness       interval CHECK (max_lateness >= '0'),
+    -- what the row's headers must satisfy; NULL: anything
+    headers_schema     jsonb,
     -- the wire
     topic              text NOT NULL,
     partitions         int NOT NULL,

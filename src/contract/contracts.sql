@@ -147,7 +147,7 @@ REVOKE EXECUTE ON FUNCTION mesh_outbox.next_version(text, text) FROM PUBLIC;
 CREATE FUNCTION mesh_outbox.draft_contract(
     product text, event_type text, schema json, key text, version text, event_time text,
     description text, compatibility text, enforcement text, open boolean, topic text,
-    max_lateness interval DEFAULT NULL)
+    max_lateness interval DEFAULT NULL, headers json DEFAULT NULL)
     RETURNS mesh_outbox.contract
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
@@ -206,6 +206,9 @@ BEGIN
     draft.key_pointer := key;
     draft.event_time_pointer := event_time;
     draft.max_lateness := max_lateness;
+    IF headers IS NOT NULL THEN
+        draft.headers_schema := mesh_outbox.resolve_schema(headers);
+    END IF;
     -- a major is a stream of its own
     draft.topic := coalesce(topic, owning.topic || CASE WHEN numbers[1] > 1 THEN '.v' || numbers[1] ELSE '' END);
     draft.partitions := owning.partitions;
@@ -225,26 +228,27 @@ BEGIN
     RETURN draft;
 END
 $$;
-COMMENT ON FUNCTION mesh_outbox.draft_contract(text, text, json, text, text, text, text, text, text, boolean, text, interval) IS
+COMMENT ON FUNCTION mesh_outbox.draft_contract(text, text, json, text, text, text, text, text, text, boolean, text, interval, json) IS
     'a contract version as it would be recorded; error if an argument cannot be right';
 REVOKE EXECUTE ON FUNCTION
-    mesh_outbox.draft_contract(text, text, json, text, text, text, text, text, text, boolean, text, interval) FROM PUBLIC;
+    mesh_outbox.draft_contract(text, text, json, text, text, text, text, text, text, boolean, text, interval, json) FROM PUBLIC;
 
 CREATE FUNCTION mesh_outbox.check_contract(
     product text, event_type text, schema json, key text, version text DEFAULT NULL,
     event_time text DEFAULT NULL, description text DEFAULT NULL,
     compatibility text DEFAULT 'FULL_TRANSITIVE', enforcement text DEFAULT 'enforce',
-    open boolean DEFAULT false, topic text DEFAULT NULL, max_lateness interval DEFAULT NULL)
+    open boolean DEFAULT false, topic text DEFAULT NULL, max_lateness interval DEFAULT NULL,
+    headers json DEFAULT NULL)
     RETURNS TABLE (severity text, rule text, path text, breaks text, message text, counterexample jsonb, hint text)
     LANGUAGE mesh_outbox_plpgsql STABLE
     SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN QUERY SELECT f.* FROM mesh_outbox.proposal_findings(mesh_outbox.draft_contract(
         product, event_type, schema, key, version, event_time, description, compatibility,
-        enforcement, open, topic, max_lateness)) f;
+        enforcement, open, topic, max_lateness, headers)) f;
 END
 $$;
-COMMENT ON FUNCTION mesh_outbox.check_contract(text, text, json, text, text, text, text, text, text, boolean, text, interval) IS
+COMMENT ON FUNCTION mesh_outbox.check_contract(text, text, json, text, text, text, text, text, text, boolean, text, interval, json) IS
     'what a proposal would be told, without making it: one row per finding, with whom it breaks and a counterexample; stored events are tried for the product''s owner only';
 
 CREATE FUNCTION mesh_outbox.propose_contract(
@@ -252,7 +256,8 @@ CREATE FUNCTION mesh_outbox.propose_contract(
     event_time text DEFAULT NULL, description text DEFAULT NULL,
     compatibility text DEFAULT 'FULL_TRANSITIVE', enforcement text DEFAULT 'enforce',
     open boolean DEFAULT false, topic text DEFAULT NULL,
-    override_reason text DEFAULT NULL, notice interval DEFAULT NULL, max_lateness interval DEFAULT NULL) RETURNS text
+    override_reason text DEFAULT NULL, notice interval DEFAULT NULL, max_lateness interval DEFAULT NULL,
+    headers json DEFAULT NULL) RETURNS text
     LANGUAGE mesh_outbox_plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -264,7 +269,7 @@ BEGIN
                                        format('propose a contract for product "%s"', product));
     PERFORM mesh_outbox.lock_product(product);
     draft := mesh_outbox.draft_contract(product, event_type, schema, key, version, event_time, description,
-                                        compatibility, enforcement, open, topic, max_lateness);
+                                        compatibility, enforcement, open, topic, max_lateness, headers);
     draft.override_reason := override_reason;
     draft.notice_until := mesh_outbox.present()
                           + coalesce(notice, CASE WHEN override_reason IS NOT NULL THEN rules.breaking_notice
@@ -287,8 +292,8 @@ BEGIN
     RETURN mesh_outbox.version_text(draft);
 END
 $$;
-COMMENT ON FUNCTION mesh_outbox.propose_contract(text, text, json, text, text, text, text, text, text, boolean, text, text, interval, interval) IS
-    'checks and records a contract version that is not yet in force, and tells its consumers; returns its version (default: 1.0.0, then the next minor). key and event_time are JSON Pointers into the payload; max_lateness is how long before its insertion an event may have happened. Refused when it breaks somebody, unless override_reason says why it must be; then consumers have the product''s notice of a breaking change (14 days), or what notice says';
+COMMENT ON FUNCTION mesh_outbox.propose_contract(text, text, json, text, text, text, text, text, text, boolean, text, text, interval, interval, json) IS
+    'checks and records a contract version that is not yet in force, and tells its consumers; returns its version (default: 1.0.0, then the next minor). key and event_time are JSON Pointers into the payload; max_lateness is how long before its insertion an event may have happened; headers is a JSON Schema of the row''s headers, beside which others may be there. Refused when it breaks somebody, unless override_reason says why it must be; then consumers have the product''s notice of a breaking change (14 days), or what notice says';
 
 CREATE FUNCTION mesh_outbox.check_enforcement(enforcement text) RETURNS void
     LANGUAGE plpgsql IMMUTABLE
@@ -510,7 +515,7 @@ CREATE VIEW mesh_outbox.contracts AS
                              AND h.major = c.major AND h.status IN ('active', 'deprecated')
                              AND (h.minor, h.patch) > (c.minor, c.patch)) AS in_force,
            c.enforcement, c.rollout, c.enforcement_reason, c.enforced_at, c.compatibility, c.open, c.description,
-           c.key_pointer AS key, c.event_time_pointer AS event_time, c.max_lateness, c.schema, c.resolved_schema,
+           c.key_pointer AS key, c.event_time_pointer AS event_time, c.max_lateness, c.headers_schema AS headers, c.schema, c.resolved_schema,
            c.topic, c.partitions, c.ce_type, c.ce_source, c.ce_dataschema,
            c.created_at, c.activated_at, c.deprecated_at, c.sunset_at, c.retired_at, c.end_reason, c.contract_id
     FROM mesh_outbox.contract c;
@@ -524,6 +529,7 @@ COMMENT ON COLUMN mesh_outbox.contracts.event_time IS 'JSON Pointer to the paylo
 COMMENT ON COLUMN mesh_outbox.contracts.sunset_at IS 'announced end of a deprecated version; it stays in force until it is retired';
 COMMENT ON COLUMN mesh_outbox.contracts.end_reason IS 'why the sunset was postponed, or the version retired by force, reverted or superseded';
 COMMENT ON COLUMN mesh_outbox.contracts.max_lateness IS 'how long before its insertion an event may have happened; NULL: any time';
+COMMENT ON COLUMN mesh_outbox.contracts.headers IS 'JSON Schema of the row''s headers; NULL: any';
 COMMENT ON COLUMN mesh_outbox.contracts.resolved_schema IS 'the schema with its references bundled, as INSERTs are checked against it';
 COMMENT ON COLUMN mesh_outbox.contracts.open IS 'whether properties that the schema does not declare are accepted';
 

@@ -24,7 +24,7 @@ CREATE FUNCTION mesh_outbox.versions_document(product text, bundled boolean) RET
     SET search_path = pg_catalog, pg_temp
     RETURN (SELECT coalesce(jsonb_agg(mesh_outbox.without_nulls(jsonb_build_object(
                 'event_type', c.event_type, 'version', c.version, 'status', c.status, 'description', c.description,
-                'schema', c.schema, 'key', c.key, 'event_time', c.event_time, 'max_lateness', c.max_lateness,
+                'schema', c.schema, 'key', c.key, 'event_time', c.event_time, 'max_lateness', c.max_lateness, 'headers', c.headers,
                 'compatibility', c.compatibility,
                 'enforcement', c.enforcement, 'open', c.open, 'topic', c.topic,
                 'resolved_schema', CASE WHEN bundled THEN c.resolved_schema END))
@@ -226,10 +226,10 @@ BEGIN
             'product', product, 'event_type', wanted -> 'event_type', 'schema', wanted -> 'schema', 'key', wanted -> 'key',
             'version', wanted -> 'version', 'event_time', wanted -> 'event_time', 'description', wanted -> 'description',
             'compatibility', wanted -> 'compatibility', 'enforcement', wanted -> 'enforcement', 'open', wanted -> 'open',
-            'topic', wanted -> 'topic', 'max_lateness', wanted -> 'max_lateness'));
+            'topic', wanted -> 'topic', 'max_lateness', wanted -> 'max_lateness', 'headers', wanted -> 'headers'));
     ELSE
         changed := mesh_outbox.changed_members(wanted, present,
-            ARRAY['schema', 'key', 'event_time', 'max_lateness', 'description', 'compatibility', 'open', 'topic']);
+            ARRAY['schema', 'key', 'event_time', 'max_lateness', 'headers', 'description', 'compatibility', 'open', 'topic']);
         IF changed <> '{}' THEN
             RETURN QUERY SELECT 'conflict', label, format('-- %s cannot be changed: give it a higher version',
                 (SELECT string_agg(k, ', ' ORDER BY k) FROM jsonb_object_keys(changed) k));

@@ -102,6 +102,20 @@ BEGIN
                      format('events came within %s', previous.max_lateness), NULL::jsonb,
                      'Events that may come later need a new major version.';
     END IF;
+    IF previous.contract_id IS NOT NULL AND contract.compatibility <> 'NONE' THEN
+        RETURN QUERY
+        SELECT 'error', 'headers', h.path, 'consumers running today', coalesce('a header: ' || h.message, h.reason),
+               h.counterexample, 'Headers that are promised stay promised.'
+        FROM mesh_outbox.is_subschema(coalesce(contract.headers_schema, '{"type": "object"}'),
+                                      coalesce(previous.headers_schema, '{"type": "object"}')) h
+        WHERE h.verdict <> 'proved';
+        RETURN QUERY
+        SELECT 'warning', 'headers', h.path, 'running producers', coalesce('a header: ' || h.message, h.reason),
+               h.counterexample, 'Change the producers first, and activate with producers_ready => true.'
+        FROM mesh_outbox.is_subschema(coalesce(previous.headers_schema, '{"type": "object"}'),
+                                      coalesce(contract.headers_schema, '{"type": "object"}')) h
+        WHERE h.verdict <> 'proved';
+    END IF;
 
     RETURN QUERY
     SELECT 'error', 'consumer', b.path, format('%s (%s)', c.name, c.contact),

@@ -156,6 +156,15 @@ column_jsonb(const CatalogRow *row, const char *column)
 	return DatumGetJsonbPCopy(column_value(row, column));
 }
 
+static Jsonb *
+column_jsonb_or_null(const CatalogRow *row, const char *column)
+{
+	bool		isnull;
+	Datum		value = column_datum(row, column, &isnull);
+
+	return isnull ? NULL : DatumGetJsonbPCopy(value);
+}
+
 /* Index of a word in a NULL-terminated list that mirrors an enum. */
 static int
 word_index(const char *const *words, const char *word)
@@ -207,6 +216,7 @@ read_contract(const CatalogRow *row, void *result)
 	contract->event_time_pointer = column_text_or_null(row,
 													   "event_time_pointer");
 	contract->max_lateness = column_interval_or_null(row, "max_lateness");
+	contract->headers_schema = column_jsonb_or_null(row, "headers_schema");
 }
 
 static void

@@ -52,6 +52,7 @@ typedef struct MoContractRow
 	const char *key_pointer;
 	const char *event_time_pointer; /* NULL: the event has none */
 	Interval   *max_lateness;	/* NULL: any */
+	Jsonb	   *headers_schema; /* NULL: any */
 } MoContractRow;
 
 typedef struct MoOutboxRow

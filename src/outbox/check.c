@@ -383,6 +383,29 @@ check_headers(const Event *event)
 	}
 }
 
+/* The headers that the contract asks for; no headers are an empty object. */
+static void
+check_promised_headers(Event *event)
+{
+	const MoSchema *schema = event->row.contract->headers;
+	Datum		headers;
+	const MoViolation *first;
+
+	if (schema == NULL)
+		return;
+	headers = is_null(event, MO_COLUMN_HEADERS) ?
+		DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")) :
+		get(event, MO_COLUMN_HEADERS);
+	if (mo_schema_is_valid(schema, DatumGetJsonbP(headers)) ||
+		tolerate_rule(event, NULL, "headers"))
+		return;
+	first = linitial(mo_schema_violations(schema, DatumGetJsonbP(headers), 1));
+	mo_refuse_headers(&event->row,
+					  psprintf("The contract's schema of headers is broken%s%s: %s.",
+							   first->instance_pointer[0] != '\0' ? " at " : "",
+							   first->instance_pointer, first->message));
+}
+
 /* ----------------------------------------------------------------
  * The trigger
  * ----------------------------------------------------------------
@@ -419,6 +442,7 @@ check_insert(const TriggerData *trigdata)
 	find_contract(&event);
 	check_payload(&event);
 	check_headers(&event);
+	check_promised_headers(&event);
 	stamp_key(&event);
 	stamp_event_time(&event);
 	stamp_event_id(&event);

@@ -461,6 +461,13 @@ compile_contract(const MoContractRow *row, MemoryContext context)
 	MemoryContextSwitchTo(caller);
 	contract->schema = mo_schema_compile(row->resolved_schema, &options,
 										 context);
+	if (row->headers_schema != NULL)
+	{
+		/* others may add headers: a contract names those it needs */
+		options.closed = false;
+		contract->headers = mo_schema_compile(row->headers_schema, &options,
+											  context);
+	}
 	return contract;
 }
 

@@ -44,6 +44,7 @@ typedef struct MoContract
 	int			rollout;		/* per cent of the keys; others are observed */
 	bool		classified;		/* has values that no message may show */
 	const MoSchema *schema;
+	const MoSchema *headers;	/* NULL: any */
 	const MoPointer *key;
 	const MoPointer *event_time;	/* NULL: not in the payload */
 	const Interval *max_lateness;	/* NULL: any */
