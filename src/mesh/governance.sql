@@ -117,7 +117,7 @@ CREATE FUNCTION mesh_outbox.governance_event_of_contract(link mesh_outbox.audit)
         WHEN link.new_values ->> 'status' = 'deprecated' THEN 'ContractDeprecated'
         WHEN link.new_values ->> 'status' = 'retired' THEN
             CASE WHEN link.old_values ->> 'status' IN ('draft', 'proposed') THEN 'ProposalWithdrawn' ELSE 'ContractRetired' END
-        WHEN link.new_values ? 'enforcement' THEN 'EnforcementChanged'
+        WHEN link.new_values ?| ARRAY['enforcement', 'rollout'] THEN 'EnforcementChanged'
         WHEN link.new_values ? 'sunset_at' THEN 'SunsetPostponed'
         WHEN (link.new_values ->> 'sunset_reached')::boolean THEN 'SunsetReached'
         ELSE 'ContractChanged' END;
