@@ -53,6 +53,8 @@ CREATE TABLE mesh_outbox.publisher (
     pause_reason      text,
     -- what the next start does about a position in doubt, once
     resume_from       text CHECK (resume_from IN ('marker', 'ledger', 'now')),
+    -- the end of WAL when that was decided: what "now" means
+    resume_lsn        pg_lsn,
     -- where it may run: another server or database (a restored dump, an
     -- upgraded cluster) finds it paused
     system_identifier bigint NOT NULL,

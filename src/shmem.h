@@ -89,7 +89,7 @@ typedef struct MoPublisherSlot
 	dsm_handle	channel;		/* of the running pair, else
 								 * DSM_HANDLE_INVALID */
 
-	/* mesh_outbox.progress says that the replication slot exists (scribe) */
+	/* The slot exists, says mesh_outbox.progress; no decision is due (scribe) */
 	bool		ready;
 
 	/*

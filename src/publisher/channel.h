@@ -49,6 +49,7 @@ typedef struct MoHello
 	char	   *options;		/* JSON text: librdkafka properties */
 	char	   *slot_name;
 	char	   *resume_from;	/* "", "marker", "ledger" or "now" */
+	XLogRecPtr	resume_lsn;		/* end of WAL when that was decided */
 	Oid			check_function; /* OID of mesh_outbox.check_event() */
 	Oid			control_table;	/* OID of mesh_outbox.control_event */
 	bool		has_progress;	/* the rest is zero without it */

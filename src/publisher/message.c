@@ -56,6 +56,7 @@ mo_channel_put_hello(StringInfo buf, const MoHello *m)
 	put_text(buf, m->options);
 	put_text(buf, m->slot_name);
 	put_text(buf, m->resume_from);
+	put_int64(buf, m->resume_lsn);
 	put_int32(buf, m->check_function);
 	put_int32(buf, m->control_table);
 	put_bool(buf, m->has_progress);
@@ -80,6 +81,7 @@ mo_channel_get_hello(StringInfo buf, MoHello *m)
 	m->options = get_text(buf);
 	m->slot_name = get_text(buf);
 	m->resume_from = get_text(buf);
+	m->resume_lsn = get_lsn(buf);
 	m->check_function = get_uint32(buf);
 	m->control_table = get_uint32(buf);
 	m->has_progress = get_bool(buf);

@@ -268,6 +268,7 @@ BEGIN
     END IF;
     UPDATE mesh_outbox.publisher p
     SET paused = false, pause_reason = NULL, resume_from = start_from,
+        resume_lsn = CASE WHEN start_from IS NOT NULL THEN pg_current_wal_insert_lsn() END,
         system_identifier = mesh_outbox.this_system(), database_oid = mesh_outbox.this_database()
     WHERE p.publisher_id = publisher.publisher_id;
     UPDATE mesh_outbox.progress g

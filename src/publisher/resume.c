@@ -64,14 +64,19 @@ write_progress(MoPublisher *pub, XLogRecPtr lsn)
  */
 void
 mo_resume_take_position(MoPublisher *pub, bool found, const MoMarker *m,
-					 XLogRecPtr slot)
+						XLogRecPtr slot)
 {
 	const char *why;
 	XLogRecPtr	from = found ? m->position.txn.end_lsn : InvalidXLogRecPtr;
 	XLogRecPtr	to;
 
+	/*
+	 * "now" is when it was said.  By the end of WAL as it is here, events
+	 * would be given up that were committed since, in good faith: outboxes
+	 * take rows as soon as the slot is there.
+	 */
 	if (resuming_from(pub, "now"))
-		to = mo_decode_flushed();
+		to = pub->hello.resume_lsn;
 	else if (resuming_from(pub, "ledger"))
 		to = Max(pub->hello.progress_lsn,
 				 pub->hello.ledger_lsn ? pub->hello.ledger_lsn + 1 : InvalidXLogRecPtr);
@@ -89,7 +94,7 @@ mo_resume_take_position(MoPublisher *pub, bool found, const MoMarker *m,
 	}
 	to = Max(to, slot);
 	mo_publisher_record(pub, psprintf("resumed from %s", pub->hello.resume_from),
-				 from, to, "From the marker found in Kafka to the position chosen.");
+						from, to, "From the marker found in Kafka to the position chosen.");
 	set_made_position(pub, to);
 	write_progress(pub, to);
 	pub->start_lsn = to;

@@ -41,12 +41,16 @@ static MoChannel *channel;
 static int64 last_batch_no;
 static TimestampTz trim_at;
 
-/* Events are accepted from now on; wait_ready() waits for it. */
+/*
+ * What wait_ready() waits for: whatever commits from now on is in the stream.
+ * Not so while a decision is due or being carried out, for the slot may be
+ * gone, and what commits before there is a new one is not.
+ */
 static void
-announce_ready(void)
+announce_ready(bool ready)
 {
 	SpinLockAcquire(&slot->mutex);
-	slot->ready = true;
+	slot->ready = ready;
 	SpinLockRelease(&slot->mutex);
 	ConditionVariableBroadcast(&slot->dealt_cv);
 }
@@ -72,8 +76,8 @@ say_hello(void)
 		proc_exit(0);
 
 	last_batch_no = hello.ledger_batch_no;
-	if (hello.has_progress)
-		announce_ready();
+	announce_ready(hello.has_progress && !hello.has_attention &&
+				   hello.resume_from[0] == '\0');
 
 	initStringInfo(&body);
 	mo_channel_put_hello(&body, &hello);
@@ -149,7 +153,7 @@ serve_ready(StringInfo request)
 
 	mo_channel_get_ready(request, &ready);
 	mo_scribe_sql_ready(&ready);
-	announce_ready();
+	announce_ready(true);
 	mo_channel_send(channel, MO_SAY_READY, NULL);
 }
 
@@ -160,6 +164,7 @@ serve_attention(StringInfo request)
 
 	mo_channel_get_attention(request, &attention);
 	mo_scribe_sql_attention(&attention);
+	announce_ready(attention.what[0] == '\0');
 	mo_channel_send(channel, MO_SAY_ATTENTION, NULL);
 }
 

@@ -77,7 +77,7 @@ static const struct
 		" to_regprocedure('" MO_SCHEMA "." MO_CHECK_FUNCTION "()')::oid,"
 		" g.slot_name::text, g.ready_lsn, g.lsn, g.marker_lsn, g.marker_xid,"
 		" g.marker_time, g.attention IS NOT NULL,"
-		" to_regclass('mesh_outbox.control_event')::oid"
+		" to_regclass('mesh_outbox.control_event')::oid, p.resume_lsn"
 		" FROM mesh_outbox.publisher AS p"
 		" LEFT JOIN mesh_outbox.progress AS g"
 		"  ON g.publisher_id = p.publisher_id"
@@ -150,7 +150,8 @@ static const struct
 	" WHERE publisher_id = $1"},
 
 	[CLEAR_RESUME_FROM] = {1, {INT4OID},
-		"UPDATE mesh_outbox.publisher SET resume_from = NULL"
+		"UPDATE mesh_outbox.publisher SET resume_from = NULL,"
+		" resume_lsn = NULL"
 	" WHERE publisher_id = $1 AND resume_from IS NOT NULL"},
 
 	[INSERT_EVENT] = {5, {INT4OID, TEXTOID, PG_LSNOID, PG_LSNOID, TEXTOID},
@@ -327,6 +328,7 @@ read_publisher(MoHello *hello)
 	hello->progress_marker_time = DatumGetInt64(get(0, 11));
 	hello->has_attention = DatumGetBool(get(0, 12));
 	hello->control_table = DatumGetObjectId(get(0, 13));
+	hello->resume_lsn = DatumGetLSN(get(0, 14));
 	return true;
 }
 

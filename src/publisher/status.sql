@@ -113,4 +113,4 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'mesh_outbox_wait_ready';
 COMMENT ON FUNCTION mesh_outbox.wait_ready(text, interval) IS
-    'waits until the publisher''s replication slot exists, so that outboxes accept events; false when the timeout came first';
+    'waits until whatever commits will be published: the publisher''s replication slot exists and no decision is due; false when the timeout came first';

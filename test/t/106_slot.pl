@@ -64,6 +64,23 @@ once('after-drop');
 is($node->safe_psql('postgres', q(SELECT count(*) > 0 FROM mesh_outbox.publisher_events
 	WHERE from_lsn IS NOT NULL)), 't', 'the range in doubt is on record');
 
+note 'what is accepted before the decision is carried out is published';
+without_workers($node, sub {
+	$node->safe_psql('postgres', "SELECT pg_drop_replication_slot('$slot')");
+});
+attention('slot dropped once more');
+is($node->safe_psql('postgres', q(SELECT mesh_outbox.wait_ready('main', '0'))), 'f',
+	'not ready while a decision is due');
+kafka('signal', $kafka, 1, 'STOP');
+$node->safe_psql('postgres',
+	q(SELECT mesh_outbox.resume_publisher('main', start_from => 'now', reason => 'Kafka hangs')));
+is($node->safe_psql('postgres', q(SELECT mesh_outbox.wait_ready('main', '30 s'))), 't',
+	'ready with the new slot, before Kafka answers');
+emit($node, 'between' => 1);
+kafka('signal', $kafka, 1, 'CONT');
+ok(wait_published($node), 'published');
+once('between');
+
 note 'dropped and made again by somebody';
 without_workers($node, sub {
 	emit($node, unseen2 => 1);
