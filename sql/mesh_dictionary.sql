@@ -79,6 +79,10 @@ SELECT object, problem FROM mesh_outbox.doctor() WHERE object LIKE 'type%';
 SELECT * FROM mesh_outbox.alter_term('amount', schema => '{"type": "string"}');
 SELECT mesh_outbox.create_term_type('amount', 'crm.amount');
 
+-- A synonym is one term's.
+SELECT mesh_outbox.alter_term('amount', synonyms => '{Customer-ID}');
+SELECT mesh_outbox.alter_term('customer_id', synonyms => '{buyer,CustomerId}');
+
 -- A word has had its day: proposals that use it are warned.
 SELECT mesh_outbox.deprecate_term('customer_id', advice => ' ');
 SELECT mesh_outbox.deprecate_term('customer_id', advice => 'use party_id, which suppliers have too');

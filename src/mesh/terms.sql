@@ -89,13 +89,34 @@ COMMENT ON FUNCTION mesh_outbox.store_term_schema(text, json, jsonb) IS
     'makes a term''s schema known to references; error if an example breaks it';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.store_term_schema(text, json, jsonb) FROM PUBLIC;
 
+CREATE FUNCTION mesh_outbox.require_free_words(words text[], altered text DEFAULT NULL) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    taken record;
+BEGIN
+    SELECT t.name, t.domain, w.word INTO taken
+    FROM mesh_outbox.term t, unnest(t.synonyms || t.name) known (word), unnest(words) w (word)
+    WHERE mesh_outbox.folded_name(known.word) = mesh_outbox.folded_name(w.word) AND t.name IS DISTINCT FROM altered
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'duplicate_object',
+            MESSAGE = format('term "%s" exists already', taken.word),
+            DETAIL = format('term "%s" of domain "%s" has that name or synonym.', taken.name, taken.domain),
+            HINT = 'Refer to it, or agree with its owner.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.require_free_words(text[], text) IS
+    'error if a term, other than the one that is altered, has one of the words as its name or synonym';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.require_free_words(text[], text) FROM PUBLIC;
+
 CREATE FUNCTION mesh_outbox.create_term(
     name text, schema json, domain text, description text, examples jsonb DEFAULT '[]',
     synonyms text[] DEFAULT '{}', reserved boolean DEFAULT false) RETURNS void
     LANGUAGE mesh_outbox_plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    taken text;
 BEGIN
     PERFORM mesh_outbox.require_domain(domain, format('create term "%s"', name));
     IF reserved THEN
@@ -108,18 +129,7 @@ BEGIN
             MESSAGE = format('invalid term "%s"', name),
             DETAIL = 'A term starts with a lower-case letter; up to 127 lower-case letters, digits and _ follow.';
     END IF;
-    SELECT format('term "%s" of domain "%s" has that name or synonym', t.name, t.domain) INTO taken
-    FROM mesh_outbox.term t
-    WHERE EXISTS (SELECT FROM unnest(t.synonyms || t.name) a, unnest(create_term.synonyms || create_term.name) b
-                  WHERE mesh_outbox.folded_name(a) = mesh_outbox.folded_name(b))
-    LIMIT 1;
-    IF FOUND THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'duplicate_object',
-            MESSAGE = format('term "%s" exists already', name),
-            DETAIL = taken || '.',
-            HINT = 'Refer to it, or agree with its owner.';
-    END IF;
+    PERFORM mesh_outbox.require_free_words(create_term.synonyms || create_term.name);
     INSERT INTO mesh_outbox.term (name, domain, schema, description, examples, synonyms, reserved)
     VALUES (create_term.name, create_term.domain,
             mesh_outbox.store_term_schema(create_term.name, create_term.schema, create_term.examples),
@@ -189,6 +199,7 @@ DECLARE
     faults text;
 BEGIN
     PERFORM mesh_outbox.require_domain(changed.domain, format('alter term "%s"', term));
+    PERFORM mesh_outbox.require_free_words(alter_term.synonyms, changed.name);
     -- products before terms, as a proposal locks them
     PERFORM mesh_outbox.lock_product(p.product)
     FROM (SELECT DISTINCT u.product FROM mesh_outbox.term_users(alter_term.term) u
