@@ -42,6 +42,21 @@ $node->safe_psql('postgres', emit_sql('o22', 1));
 ok(wait_published($node), 'published');
 is_deeply([ values_of(consume($two, 'sales.orders')) ], ['o22'], 'by the other one from then on');
 
+note 'a version announced by both, each where it publishes';
+$node->safe_psql('postgres', q(
+	SELECT mesh_outbox.create_outbox('sales.outbox_one', product => 'sales.orders', publisher => 'one');
+	SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/id', version => '1.1.0',
+		schema => (SELECT (c.schema || '{"description": "as before"}')::json FROM mesh_outbox.contracts c
+			WHERE c.product = 'sales.orders'));
+));
+$node->safe_psql('postgres', q(CALL mesh_outbox.cut_over('sales.orders', 'OrderPlaced', '1.1.0')));
+ok(wait_published($node), 'published by both');
+foreach my $cluster ($one, $two)
+{
+	my @controls = grep { header($_, 'mesh_outbox_control') } consume_all($cluster, 'sales.orders');
+	is_deeply([ sort map { $_->{partition} } @controls ], [ 0 .. 2 ], 'one control event in each partition');
+}
+
 note 'two databases';
 $node->safe_psql('postgres', 'CREATE DATABASE second');
 $node->safe_psql('second', 'CREATE EXTENSION mesh_outbox');

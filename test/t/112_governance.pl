@@ -252,4 +252,24 @@ is($node->safe_psql('postgres', 'SELECT count(*) FROM mesh_outbox.verify_audit()
 is($node->safe_psql('postgres', "SELECT count(*) FROM mesh_outbox.verify_audit(\$j\$$published\$j\$)"),
 	scalar @governance, 'but the topic shows it');
 
+note 'a control event that nobody can publish';
+# Only a superuser writes the table by hand.
+$node->safe_psql('postgres', q(
+	BEGIN;
+	INSERT INTO mesh_outbox.control_event
+	SELECT gen_random_uuid(), p.publisher_id, c.contract_id, v.partition, 'mesh_outbox.Forged.v1', now(), now(), '{}', '{}'
+	FROM mesh_outbox.publishers p, (VALUES (3), (-1)) v(partition),
+		(SELECT max(contract_id) AS contract_id FROM mesh_outbox.contracts WHERE product = 'sales.orders') c;
+	INSERT INTO mesh_outbox.control_event
+	VALUES (gen_random_uuid(), (SELECT publisher_id FROM mesh_outbox.publishers), 987654, 0,
+		'mesh_outbox.Forged.v1', now(), now(), '{}', '{}');
+	DELETE FROM mesh_outbox.control_event;
+	COMMIT;
+));
+emit_many('forged-');
+ok(wait_published($node), 'the stream goes on');
+is($node->safe_psql('postgres', q(SELECT string_agg(reason, ' ' ORDER BY ordinal) FROM mesh_outbox.dead_letters)),
+	'invalid_partition invalid_partition no_contract', 'each is a dead letter, with the reason');
+announced_once('after forged ones', @versions);
+
 done_testing();
