@@ -140,6 +140,30 @@ SELECT mesh_outbox.detach_outbox('sales.parted');
 SELECT oid::regclass, relowner::regrole, (SELECT count(*) FROM pg_trigger WHERE tgrelid = c.oid) AS triggers FROM pg_class c
 WHERE oid IN (SELECT relid FROM pg_partition_tree('sales.parted')) ORDER BY oid::regclass::text;
 
+-- Code that would run when one of our functions plans a query on the table.
+CREATE FUNCTION sales.always(text) RETURNS boolean LANGUAGE sql IMMUTABLE RETURN true;
+CREATE FUNCTION sales.tag(text) RETURNS text LANGUAGE sql IMMUTABLE RETURN left($1, 1);
+CREATE FUNCTION sales.span_diff(int, int) RETURNS float8 LANGUAGE sql IMMUTABLE RETURN $1 - $2;
+CREATE TYPE sales.measured AS RANGE (SUBTYPE = int, SUBTYPE_DIFF = sales.span_diff);
+CREATE DOMAIN sales.measured_more AS sales.measured;
+CREATE TABLE sales.checked (event_type text, payload jsonb, CHECK (sales.always(event_type)));
+CREATE TABLE sales.built_in (event_type text, payload jsonb, CHECK (length(event_type) < 100));
+CREATE TABLE sales.generated (event_type text, payload jsonb, g boolean GENERATED ALWAYS AS (sales.always(event_type)) STORED);
+CREATE TABLE sales.cut (event_type text, payload jsonb) PARTITION BY LIST ((sales.tag(event_type)));
+CREATE TABLE sales.spans (event_type text, payload jsonb, x sales.measured_more[]);
+\set VERBOSITY terse
+SELECT mesh_outbox.attach_outbox('sales.checked', product => 'sales.orders');
+SELECT mesh_outbox.attach_outbox('sales.generated', product => 'sales.orders');
+SELECT mesh_outbox.attach_outbox('sales.cut', product => 'sales.orders');
+SELECT mesh_outbox.attach_outbox('sales.spans', product => 'sales.orders');
+SELECT mesh_outbox.attach_outbox('sales.built_in', product => 'sales.orders');
+SELECT mesh_outbox.detach_outbox('sales.built_in');
+DROP TABLE sales.checked, sales.built_in, sales.generated, sales.cut, sales.spans;
+DROP DOMAIN sales.measured_more;
+DROP TYPE sales.measured;
+DROP FUNCTION sales.span_diff(int, int), sales.tag(text), sales.always(text);
+\set VERBOSITY default
+
 SELECT mesh_outbox.detach_outbox('sales.events');
 UPDATE sales.events SET tenant = 2;
 \d sales.events

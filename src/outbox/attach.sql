@@ -1,7 +1,9 @@
 /* src/outbox/attach.sql: making outboxes of tables that exist, and partitions for them */
 
 -- Code in a trigger, rule, policy or index would run, or run as
--- mesh_outbox_owner, on every team's events.  NULL when nothing is wrong.
+-- mesh_outbox_owner, on every team's events; code in a check, a generated
+-- column or a partition key is run by whoever plans a query on the table, and
+-- some of those who do are our functions.  NULL when nothing is wrong.
 CREATE FUNCTION mesh_outbox.attach_obstacle(relation regclass) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp AS $$
@@ -37,11 +39,32 @@ BEGIN
     SELECT format('the foreign key %I of table %s refers to it', c.conname, c.conrelid::regclass) INTO obstacle
     FROM pg_constraint c WHERE c.confrelid = relation AND c.contype = 'f' ORDER BY 1 LIMIT 1;
     IF FOUND THEN RETURN obstacle; END IF;
-    SELECT format('its column %I has the type %s, whose functions would run for statistics', a.attname,
-                  format_type(a.atttypid, a.atttypmod)) INTO obstacle
-    FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
-    WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
-      AND t.typtype IN ('r', 'm') AND t.typnamespace <> 'pg_catalog'::regnamespace
+    IF EXISTS (SELECT FROM pg_partitioned_table p WHERE p.partrelid = relation AND p.partexprs IS NOT NULL) THEN
+        RETURN 'its partition key has an expression';
+    END IF;
+    -- What is built in leaves no dependency.
+    SELECT format('its constraint %I uses what is not built in', c.conname) INTO obstacle
+    FROM pg_constraint c JOIN pg_depend d ON d.classid = 'pg_constraint'::regclass AND d.objid = c.oid
+    WHERE c.conrelid = relation AND c.contype = 'c' AND d.refclassid <> 'pg_class'::regclass
+    ORDER BY 1 LIMIT 1;
+    IF FOUND THEN RETURN obstacle; END IF;
+    SELECT format('its generated column %I uses what is not built in', a.attname) INTO obstacle
+    FROM pg_attrdef f JOIN pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum
+    JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid
+    WHERE f.adrelid = relation AND a.attgenerated <> '' AND d.refclassid <> 'pg_class'::regclass
+    ORDER BY 1 LIMIT 1;
+    IF FOUND THEN RETURN obstacle; END IF;
+    -- Domains over such types and arrays of them, too.
+    WITH RECURSIVE reached(attname, type, oid) AS (
+        SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.atttypid FROM pg_attribute a
+        WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
+        UNION
+        SELECT r.attname, r.type, x FROM reached r JOIN pg_type t ON t.oid = r.oid,
+               unnest(ARRAY[t.typbasetype, t.typelem]) AS x
+        WHERE x <> 0)
+    SELECT format('its column %I has the type %s, whose functions would run for statistics', r.attname, r.type) INTO obstacle
+    FROM reached r JOIN pg_type t ON t.oid = r.oid
+    WHERE t.typtype IN ('r', 'm') AND t.typnamespace <> 'pg_catalog'::regnamespace
     ORDER BY 1 LIMIT 1;
     RETURN obstacle;
 END
@@ -85,7 +108,7 @@ BEGIN
             RAISE EXCEPTION USING
                 ERRCODE = 'wrong_object_type',
                 MESSAGE = format('table %s cannot be an outbox: %s', part, obstacle),
-                DETAIL = 'An outbox is an ordinary or partitioned table without triggers, rules, policies, inheritance, or code in its indexes.',
+                DETAIL = 'An outbox is an ordinary or partitioned table without triggers, rules, policies, inheritance, or code in its indexes, checks, generated columns and partition key.',
                 HINT = 'Remove it, or create a table of its own with mesh_outbox.create_outbox().';
         END IF;
     END LOOP;
@@ -174,10 +197,34 @@ COMMENT ON FUNCTION mesh_outbox.complete_columns(regclass, jsonb) IS
     'adds the columns that a table lacks, and a unique index on event_id; error where a column has another type';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.complete_columns(regclass, jsonb) FROM PUBLIC;
 
+-- LOCK takes a name.  While it waited, another table may have taken the name.
+CREATE FUNCTION mesh_outbox.check_locked(relation regclass) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    part regclass;
+BEGIN
+    FOR part IN SELECT mesh_outbox.outbox_relations(relation) LOOP
+        IF NOT EXISTS (SELECT FROM pg_locks l
+                       WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.granted
+                         AND l.mode = 'AccessExclusiveLock' AND l.relation = part
+                         AND l.database = mesh_outbox.this_database()) THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'object_in_use',
+                MESSAGE = format('table %s was renamed or re-arranged while it was waited for', part),
+                HINT = 'Try again.';
+        END IF;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.check_locked(regclass) IS
+    'error unless this transaction holds the table and its partitions exclusively';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.check_locked(regclass) FROM PUBLIC;
+
 CREATE FUNCTION mesh_outbox.attach_outbox(
     outbox regclass, product text, publisher text DEFAULT NULL, columns jsonb DEFAULT '{}') RETURNS void
     LANGUAGE mesh_outbox_plpgsql
-    SET search_path = pg_catalog, pg_temp AS $$
+    SET search_path = pg_catalog, pg_temp SET default_tablespace = '' AS $$
 DECLARE
     owning mesh_outbox.product := mesh_outbox.find_product(product);
     mapping jsonb;
@@ -188,6 +235,7 @@ BEGIN
     -- before the lock, so that only those who may can have others wait ...
     PERFORM mesh_outbox.check_attachable(outbox);
     EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', outbox);
+    PERFORM mesh_outbox.check_locked(outbox);
     -- ... and again under it
     PERFORM mesh_outbox.check_attachable(outbox);
     PERFORM mesh_outbox.complete_columns(outbox, columns);
@@ -202,7 +250,7 @@ COMMENT ON FUNCTION mesh_outbox.attach_outbox(regclass, text, text, jsonb) IS
 CREATE FUNCTION mesh_outbox.create_outbox_partition(outbox regclass, name text, from_value text, to_value text)
     RETURNS regclass
     LANGUAGE mesh_outbox_plpgsql
-    SET search_path = pg_catalog, pg_temp AS $$
+    SET search_path = pg_catalog, pg_temp SET default_tablespace = '' AS $$
 DECLARE
     parent mesh_outbox.outbox := mesh_outbox.find_outbox(outbox);
     domain text := (mesh_outbox.find_product(parent.product)).domain;

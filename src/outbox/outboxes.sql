@@ -293,7 +293,8 @@ REVOKE EXECUTE ON FUNCTION
 
 CREATE FUNCTION mesh_outbox.create_outbox(name text, product text, publisher text DEFAULT NULL) RETURNS regclass
     LANGUAGE mesh_outbox_plpgsql
-    SET search_path = pg_catalog, pg_temp AS $$
+    -- The table is made with our rights: not where the caller may not.
+    SET search_path = pg_catalog, pg_temp SET default_tablespace = '' AS $$
 DECLARE
     owning mesh_outbox.product := mesh_outbox.find_product(product);
     chosen mesh_outbox.publisher;
