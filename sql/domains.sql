@@ -40,6 +40,13 @@ SELECT mesh_outbox.create_product('orders', purpose => 'without a domain');
 
 -- What cannot be right on the wire is refused here, not by the broker.
 SELECT mesh_outbox.create_product('sales.x', purpose => 'x', topic => 'a b');
+-- A topic is one domain's, and some are the extension's.
+RESET ROLE;
+SET ROLE regress_crm;
+SELECT mesh_outbox.create_product('crm.spy', purpose => 'x', topic => 'invoices');
+SELECT mesh_outbox.create_product('crm.spy', purpose => 'x', topic => 'mesh_outbox.markers');
+RESET ROLE;
+SET ROLE regress_sales_member;
 SELECT mesh_outbox.create_product('sales.x', purpose => 'x', partitions => 0);
 SELECT mesh_outbox.create_product('sales.x', purpose => 'x', replication => 0);
 SELECT mesh_outbox.create_product('sales.x', purpose => 'x', content_mode => 'avro');

@@ -218,6 +218,9 @@ BEGIN
     draft.header_set := owning.header_set;
     PERFORM mesh_outbox.check_wire(draft.topic, owning.partitions, owning.replication,
                                    owning.topic_config, owning.content_mode, owning.header_set);
+    IF topic IS NOT NULL THEN
+        PERFORM mesh_outbox.check_topic(topic, owning.domain);
+    END IF;
     draft.ce_type := format('%s.%s.v%s', owning.name, event_type, numbers[1]);
     draft.ce_source := 'urn:mesh-outbox:' || owning.name;
     draft.ce_dataschema := format('urn:mesh-outbox:%s:%s:%s', owning.name, event_type, version);

@@ -296,6 +296,41 @@ $$;
 COMMENT ON FUNCTION mesh_outbox.check_promises(interval, numeric, interval, interval, text, jsonb, text) IS
     'error if what a product promises cannot be right';
 
+-- A topic is one domain's, as its product is: nobody else's events get between
+-- its events, and nobody else says how many partitions it has.
+CREATE FUNCTION mesh_outbox.check_topic(topic text, domain text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    other text;
+BEGIN
+    IF mesh_outbox.is_admin(mesh_outbox.caller()::oid) THEN
+        RETURN;
+    END IF;
+    SELECT 'product ' || p.name INTO other FROM mesh_outbox.product p
+    WHERE p.topic = check_topic.topic AND p.domain <> check_topic.domain LIMIT 1;
+    IF NOT FOUND THEN
+        SELECT 'product ' || p.name INTO other
+        FROM mesh_outbox.contract c JOIN mesh_outbox.product p ON p.name = c.product
+        WHERE c.topic = check_topic.topic AND p.domain <> check_topic.domain LIMIT 1;
+    END IF;
+    IF check_topic.topic LIKE 'mesh\_outbox%' THEN
+        other := 'the extension';
+    END IF;
+    IF other IS NOT NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'insufficient_privilege',
+            MESSAGE = format('topic "%s" belongs to %s', check_topic.topic, other),
+            DETAIL = 'A topic belongs to one domain.',
+            HINT = 'Choose another topic, or ask an administrator of the mesh.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.check_topic(text, text) IS
+    'error if a topic is another domain''s or the extension''s; administrators may mix them';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.check_topic(text, text) FROM PUBLIC;
+
 CREATE FUNCTION mesh_outbox.create_product(
     name text, purpose text, topic text DEFAULT NULL, partitions int DEFAULT 1,
     replication int DEFAULT NULL, topic_config jsonb DEFAULT '{}',
@@ -314,6 +349,7 @@ BEGIN
     PERFORM mesh_outbox.require_text('purpose', purpose);
     PERFORM mesh_outbox.check_wire(coalesce(topic, name), partitions, replication,
                                    topic_config, content_mode, header_set);
+    PERFORM mesh_outbox.check_topic(coalesce(topic, name), split_part(name, '.', 1));
     INSERT INTO mesh_outbox.product
         (name, domain, purpose, topic, partitions, replication, topic_config, content_mode, header_set)
     VALUES (create_product.name, split_part(create_product.name, '.', 1), create_product.purpose,
