@@ -46,6 +46,16 @@ DECLARE
 BEGIN
     IF policy.schema_name <> 'mesh_outbox' THEN
         runs_as := policy.owner;
+        -- By name: what is there now may be somebody else's.
+        IF NOT EXISTS (SELECT FROM pg_proc f
+                       WHERE f.pronamespace = (SELECT n.oid FROM pg_namespace n WHERE n.nspname = policy.schema_name)
+                         AND f.proname = policy.function AND f.pronargs = 1
+                         AND f.proargtypes[0] = 'jsonb'::regtype AND f.proowner = policy.owner) THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'undefined_function',
+                MESSAGE = format('function %I.%I(jsonb) of %s does not exist any more',
+                                 policy.schema_name, policy.function, policy.owner);
+        END IF;
     END IF;
     found := mesh_outbox.run_policy(runs_as,
         format('SELECT coalesce(pg_catalog.jsonb_agg(pg_catalog.to_jsonb(v)), ''[]'') FROM %I.%I($1) v',
