@@ -15,15 +15,16 @@ SELECT mesh_outbox.create_product('sales.orders',
 
 -- What an OrderPlaced promises, in force from here on.
 SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', version => '1.0.0',
-    key => '/order_id',
+    description => 'a customer has ordered', key => '/order_id',
     schema => '{
         "type": "object",
         "properties": {
             "order_id": {"type": "string", "minLength": 1},
+            "user_id":  {"type": "integer", "minimum": 1},
             "status":   {"enum": ["new", "gift"]},
             "total":    {"type": "number", "minimum": 0}
         },
-        "required": ["order_id", "status", "total"]
+        "required": ["order_id", "user_id", "status", "total"]
     }');
 SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPlaced', '1.0.0');
 

@@ -91,7 +91,11 @@ as_user "$bin/pg_ctl" -D "$demo/data" -l "$demo/log" -w start >/dev/null ||
 psql=("$bin/psql" -X -q -h "$socket" -U postgres -d postgres -v "brokers=$brokers")
 
 # Runs a file as a reader would type it: statements and answers.
-show() { "${psql[@]}" -a -P null=- -P footer=off "${@:2}" -f "$here/$1" 2>&1 | sed 's/^psql:[^ ]* //'; }
+# (functions that return nothing, in silence).
+show() {
+	"${psql[@]}" -a -P null=- -P footer=off -v SHOW_CONTEXT=never "${@:2}" -f "$here/$1" 2>&1 |
+		sed 's/^psql:[^ ]* //' | sed -zE 's/ [a-z_]+ *\n-+\n *\n\n//g'
+}
 
 published() {
 	[ "$("${psql[@]}" -Atc "SELECT mesh_outbox.wait_published(timeout => '60 s')")" = t ] || {
@@ -113,18 +117,58 @@ show 3-bad.sql
 
 published
 address=$("${psql[@]}" -Atc 'SELECT brokers FROM mesh_outbox.publishers')
+consume=(kcat -C -q -b "$address" -X isolation.level=read_committed)
 say "4. What a consumer of the topic sales.orders sees"
-consume=(kcat -C -q -b "$address" -t sales.orders -X isolation.level=read_committed)
-"${consume[@]}" -e -f 'partition %p, offset %o\n  key    %k\n  %h\n  value  %s\n\n' |
+"${consume[@]}" -t sales.orders -e -f 'partition %p, offset %o\n  key    %k\n  %h\n  value  %s\n\n' |
 	sed '/^  [a-z_-]*=/s/,\([a-z_-]*=\)/\n  \1/g'
 
-say "5. How the publisher is"
+# A partition at a glance: type and value of its events.
+read_partition() {
+	printf '\ntopic %s, partition %s\n' "$1" "$2"
+	"${consume[@]}" -t "$1" -p "$2" -e -f '%h %s\n' | sed -E 's/^.*ce_type=([^,]*),[^ ]* /  \1  /'
+}
+
+say "5. A field more: nobody is broken, and everybody knows before"
+show 4-compatible.sql -v ON_ERROR_STOP=1
+published
+
+say "6. An integer becomes a uuid: refused, then done so that nobody loses an event"
+uuid_schema=$(cat <<'JSON'
+{
+    "type": "object",
+    "properties": {
+        "order_id":      {"type": "string", "minLength": 1},
+        "user_id":       {"type": "string", "format": "uuid"},
+        "status":        {"enum": ["new", "gift"]},
+        "total":         {"type": "number", "minimum": 0},
+        "discount_code": {"type": "string", "maxLength": 20}
+    },
+    "required": ["order_id", "user_id", "status", "total"]
+}
+JSON
+)
+show 5-breaking.sql -v "uuid_schema=$uuid_schema"
+published
+
+say "7. What came of it in the topics"
+read_partition sales.orders 2
+read_partition sales.orders.v2 2
+read_partition mesh_outbox.governance 0 | awk '/^  mesh_outbox/ {
+	told = "  " $1
+	split("object action version kind consumer reason", names)
+	for (i = 1; i in names; i++)
+		if (match($0, "\"" names[i] "\": \"[^\"]*\""))
+			told = told "  " substr($0, RSTART, RLENGTH)
+	print told; next
+} { print }'
+
+say "8. How the publisher is"
 # The ledger is written off the latency path, up to a second later.
 for _ in $(seq 100); do
 	[ "$("${psql[@]}" -Atc 'SELECT count(*) FROM mesh_outbox.batches')" = 0 ] || break
 	sleep 0.05
 done
-show 4-status.sql -x
+show 6-status.sql -x
 
 if [ -z "$kafka" ]; then
 	echo "The broker was librdkafka's in-process one. It lives in the publisher, keeps nothing, and"

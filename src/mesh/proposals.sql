@@ -70,6 +70,7 @@ BEGIN
     SELECT 'error', 'satisfiable', s.path, 'every producer', 'no document satisfies the schema', NULL::jsonb, s.message
     FROM mesh_outbox.is_satisfiable(contract.resolved_schema) s WHERE s.verdict = 'refuted';
 
+    -- what breaks the same thing in several earlier versions is told once
     RETURN QUERY
     SELECT CASE WHEN c.direction = 'PRODUCERS' THEN 'warning' ELSE 'error' END,
            CASE WHEN c.direction = 'PRODUCERS' THEN 'producers' ELSE 'compatibility' END,
@@ -79,11 +80,14 @@ BEGIN
            CASE WHEN c.direction = 'PRODUCERS'
                 THEN 'Change the producers first, and activate with producers_ready => true.'
                 ELSE coalesce(c.allowed, 'A breaking change needs a new major version.') END
-    FROM mesh_outbox.check_compatibility_versions(
-             ARRAY(SELECT e.resolved_schema FROM mesh_outbox.earlier_versions(contract) e),
-             contract.resolved_schema, contract.compatibility, contract.open) c
+    FROM (SELECT DISTINCT ON (v.direction, v.path, v.verdict, coalesce(v.change, v.message, v.reason)) v.*
+          FROM mesh_outbox.check_compatibility_versions(
+                   ARRAY(SELECT e.resolved_schema FROM mesh_outbox.earlier_versions(contract) e),
+                   contract.resolved_schema, contract.compatibility, contract.open) WITH ORDINALITY v
+          ORDER BY v.direction, v.path, v.verdict, coalesce(v.change, v.message, v.reason), v.ordinality) c
     WHERE c.verdict <> 'proved'
-      AND EXISTS (SELECT FROM mesh_outbox.earlier_versions(contract));
+      AND EXISTS (SELECT FROM mesh_outbox.earlier_versions(contract))
+    ORDER BY c.ordinality;
 
     SELECT * INTO previous FROM mesh_outbox.earlier_versions(contract) LIMIT 1;
     IF previous.key_pointer <> contract.key_pointer AND contract.compatibility <> 'NONE' THEN
