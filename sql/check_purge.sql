@@ -90,7 +90,7 @@ ROLLBACK;
 -- Who may: the domain.
 SET ROLE check_purge_stranger;
 SELECT mesh_outbox.purge_events('check_purge.outbox', keep => '0');
-SELECT mesh_outbox.delete_events('check_purge.outbox', 1, 'created_at', now(), NULL, 10);
+SELECT mesh_outbox.delete_events('check_purge.outbox', 'created_at', now(), NULL, 10);
 SET ROLE check_purge_team;
 SELECT mesh_outbox.purge_events('check_purge.outbox', keep => '-1 hour');
 SELECT mesh_outbox.purge_events('check_purge.outbox', keep => NULL);

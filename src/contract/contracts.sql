@@ -353,7 +353,7 @@ BEGIN
         SELECT o.relation FROM mesh_outbox.outbox o JOIN pg_class c ON c.oid = o.relation
         WHERE o.product = lock_outboxes.product ORDER BY c.oid
     LOOP
-        EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', relation);
+        PERFORM mesh_outbox.hold_table(relation, 'SHARE ROW EXCLUSIVE');
     END LOOP;
 END
 $$;

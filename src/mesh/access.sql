@@ -91,6 +91,7 @@ BEGIN
         CROSS JOIN LATERAL mesh_outbox.outbox_relations(o.relation) r
         WHERE o.product = take_publish.product
     LOOP
+        PERFORM mesh_outbox.hold_table(relation, 'ACCESS SHARE');
         EXECUTE format('REVOKE INSERT ON %s FROM %s', relation, role);
     END LOOP;
     IF NOT EXISTS (SELECT FROM mesh_outbox.publish_grant g WHERE g.role = take_publish.role) THEN

@@ -125,6 +125,7 @@ DECLARE
     names jsonb := (SELECT jsonb_object_agg(c.name, coalesce(outbox.columns ->> c.name, c.name))
                     FROM mesh_outbox.outbox_columns() c);
 BEGIN
+    PERFORM mesh_outbox.hold_table(outbox.relation, 'SHARE ROW EXCLUSIVE');
     EXECUTE format('CREATE TRIGGER %I AFTER INSERT ON %s FOR EACH ROW '
                    'WHEN (NEW.%I = %L AND NEW.%I = %s AND NEW.%I > 0) '
                    'EXECUTE FUNCTION mesh_outbox.convert_event(%L, %L, %L)',
@@ -149,6 +150,7 @@ BEGIN
           AND (remove_conversions.conversion_id IS NULL
                OR t.tgname = 'mesh_outbox_convert_' || remove_conversions.conversion_id)
     LOOP
+        PERFORM mesh_outbox.hold_table(relation, 'ACCESS EXCLUSIVE');
         EXECUTE format('DROP TRIGGER %I ON %s', trigger, relation);
     END LOOP;
 END
@@ -173,12 +175,16 @@ BEGIN
         SELECT o.* FROM mesh_outbox.outbox o JOIN pg_class c ON c.oid = o.relation
         WHERE o.product = newest_payloads.product ORDER BY o.outbox_id
     LOOP
-        RETURN QUERY EXECUTE format('SELECT %I FROM %s WHERE %I = $1 AND %I = $2 ORDER BY %I DESC LIMIT $3',
-                                    coalesce(outbox.columns ->> 'payload', 'payload'), outbox.relation,
-                                    coalesce(outbox.columns ->> 'event_type', 'event_type'),
-                                    coalesce(outbox.columns ->> 'major_version', 'major_version'),
-                                    coalesce(outbox.columns ->> 'event_id', 'event_id'))
-        USING event_type, major, max_events;
+        RETURN QUERY
+        SELECT e.payload
+        FROM mesh_outbox.read_as(
+            mesh_outbox.reader_of(outbox),
+            format('SELECT %I FROM %s WHERE %I = $1 AND %I = $2 ORDER BY %I DESC LIMIT $3',
+                   coalesce(outbox.columns ->> 'payload', 'payload'), outbox.relation,
+                   coalesce(outbox.columns ->> 'event_type', 'event_type'),
+                   coalesce(outbox.columns ->> 'major_version', 'major_version'),
+                   coalesce(outbox.columns ->> 'event_id', 'event_id')),
+            event_type, major, max_events) AS e (payload jsonb);
     END LOOP;
 END
 $$;

@@ -132,8 +132,10 @@ CREATE FUNCTION mesh_outbox.doctor_outboxes()
     SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
         WITH part AS (
-            SELECT o.relation, r.domain, c.oid, c.relowner, c.relpersistence, c.relrowsecurity, c.relkind
+            SELECT o.relation, r.domain, d.owner, c.oid, c.relowner, c.relnamespace, c.relpersistence, c.relrowsecurity,
+                   c.relkind
             FROM mesh_outbox.outbox o JOIN mesh_outbox.product r ON r.name = o.product
+            JOIN mesh_outbox.domain d ON d.name = r.domain
             JOIN pg_class h ON h.oid = o.relation
             CROSS JOIN LATERAL mesh_outbox.outbox_relations(o.relation) p JOIN pg_class c ON c.oid = p)
         SELECT 'error', r.domain, format('outbox %s', o.relation), 'its table is gone',
@@ -169,6 +171,19 @@ CREATE FUNCTION mesh_outbox.doctor_outboxes()
         FROM part p WHERE p.relrowsecurity
         UNION ALL
         SELECT 'warning', p.domain, format('outbox %s', p.oid::regclass),
+               format('%s: it may run with the rights of mesh_outbox_owner', mesh_outbox.code_in_table(p.oid)),
+               '-- drop it; attach_outbox() refuses such tables'
+        FROM part p WHERE mesh_outbox.code_in_table(p.oid) IS NOT NULL
+        UNION ALL
+        SELECT 'warning', p.domain, format('outbox %s', p.oid::regclass),
+               format('role %s, who owns the domain, cannot read it: its events are neither tried nor measured', p.owner),
+               format('GRANT USAGE ON SCHEMA %s TO %s; GRANT SELECT ON %s TO %s;',
+                      p.relnamespace::regnamespace, p.owner, p.oid::regclass, p.owner)
+        FROM part p JOIN pg_roles r ON r.oid = p.owner
+        WHERE NOT has_schema_privilege(p.owner, p.relnamespace, 'USAGE')
+           OR NOT has_table_privilege(p.owner, p.oid, 'SELECT')
+        UNION ALL
+        SELECT 'warning', p.domain, format('outbox %s', p.oid::regclass),
                format('its trigger %s may change events behind the check', t.tgname),
                format('DROP TRIGGER %I ON %s;', t.tgname, p.oid::regclass)
         FROM part p JOIN pg_trigger t ON t.tgrelid = p.oid
@@ -185,7 +200,7 @@ CREATE FUNCTION mesh_outbox.doctor_outboxes()
                OR c.relreplident = 'd' AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary));
     END;
 COMMENT ON FUNCTION mesh_outbox.doctor_outboxes() IS
-    'outboxes that are gone, unpublished, unprotected, or whose events are all refused';
+    'outboxes that are gone, unpublished, unprotected, unreadable, that run code, or whose events are all refused';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.doctor_outboxes() FROM PUBLIC;
 
 CREATE FUNCTION mesh_outbox.doctor_dead_letters()

@@ -104,11 +104,14 @@ BEGIN
         SELECT o.* FROM mesh_outbox.outbox o JOIN pg_class c ON c.oid = o.relation
         WHERE o.product = contract.product ORDER BY o.relation::text
     LOOP
-        EXECUTE format('SELECT max(%1$I) FROM %2$s WHERE %3$I = $1 AND %4$I = $2 AND %1$I > $3',
-                       coalesce(outbox.columns ->> 'created_at', 'created_at'), outbox.relation,
-                       coalesce(outbox.columns ->> 'event_type', 'event_type'),
-                       coalesce(outbox.columns ->> 'major_version', 'major_version'))
-        INTO newest USING contract.event_type, contract.major, since;
+        SELECT e.newest INTO newest
+        FROM mesh_outbox.read_as(
+            mesh_outbox.reader_of(outbox),
+            format('SELECT max(%1$I) FROM %2$s WHERE %3$I = $1 AND %4$I = $2 AND %1$I > $3',
+                   coalesce(outbox.columns ->> 'created_at', 'created_at'), outbox.relation,
+                   coalesce(outbox.columns ->> 'event_type', 'event_type'),
+                   coalesce(outbox.columns ->> 'major_version', 'major_version')),
+            contract.event_type, contract.major, since) AS e (newest timestamptz);
         IF newest IS NOT NULL THEN
             found_in := found_in || outbox.relation::text;
         END IF;

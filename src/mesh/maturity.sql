@@ -9,18 +9,18 @@ CREATE FUNCTION mesh_outbox.event_id_at(at timestamptz) RETURNS uuid
 COMMENT ON FUNCTION mesh_outbox.event_id_at(timestamptz) IS 'the least event id that is made at or after a time';
 
 -- The query gets the outbox's columns under our names, and the events of a
--- period only.
+-- period only: since $1, which event ids have from $2 on.
 CREATE FUNCTION mesh_outbox.recent_events_query(outbox mesh_outbox.outbox) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
-    RETURN format('SELECT %s FROM %s WHERE %I >= mesh_outbox.event_id_at($1) AND %I >= $1',
+    RETURN format('SELECT %s FROM %s WHERE %I >= $2 AND %I >= $1',
                   (SELECT string_agg(format('%I AS %I', coalesce((outbox).columns ->> c.name, c.name), c.name), ', ')
                    FROM mesh_outbox.outbox_columns() c),
                   (outbox).relation::text,
                   coalesce((outbox).columns ->> 'event_id', 'event_id'),
                   coalesce((outbox).columns ->> 'created_at', 'created_at'));
 COMMENT ON FUNCTION mesh_outbox.recent_events_query(mesh_outbox.outbox) IS
-    'selects an outbox''s events since $1, which must not be in the far past';
+    'selects an outbox''s events since $1, which must not be in the far past, with $2 = event_id_at($1)';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.recent_events_query(mesh_outbox.outbox) FROM PUBLIC;
 
 CREATE FUNCTION mesh_outbox.require_period(period interval) RETURNS void
@@ -57,9 +57,12 @@ BEGIN
     INTO counts FROM unnest(paths) WITH ORDINALITY p (path, n);
     FOR outbox IN SELECT o.* FROM mesh_outbox.outbox o JOIN pg_class c ON c.oid = o.relation
                   WHERE o.product = measure_events.product LOOP
-        EXECUTE format('SELECT count(*) AS events, max(created_at - event_time) AS delay, ARRAY[%s]::bigint[] AS absent FROM (%s) e',
-                       counts, mesh_outbox.recent_events_query(outbox))
-        INTO part USING since;
+        SELECT e.* INTO part
+        FROM mesh_outbox.read_as(
+            mesh_outbox.reader_of(outbox),
+            format('SELECT count(*), max(created_at - event_time), ARRAY[%s]::bigint[] FROM (%s) e',
+                   counts, mesh_outbox.recent_events_query(outbox)),
+            since, mesh_outbox.event_id_at(since)) AS e (events bigint, delay interval, absent bigint[]);
         events := events + part.events;
         delay := greatest(delay, part.delay);
         absent := ARRAY(SELECT a + b FROM unnest(absent, part.absent) u (a, b));
@@ -134,10 +137,13 @@ BEGIN
     FOR outbox IN SELECT o.* FROM mesh_outbox.outbox o JOIN mesh_outbox.product p ON p.name = o.product
                   JOIN pg_class c ON c.oid = o.relation
                   WHERE p.domain = count_enforced.domain LOOP
-        EXECUTE format('SELECT coalesce(sum(n), 0) AS events, coalesce(sum(n * c.rollout / 100) FILTER (WHERE c.enforcement = ''enforce''), 0) AS enforced'
-                       ' FROM (SELECT abs(contract_id) AS contract_id, count(*) AS n FROM (%s) e GROUP BY 1) e'
-                       ' JOIN mesh_outbox.contract c USING (contract_id)', mesh_outbox.recent_events_query(outbox))
-        INTO part USING since;
+        SELECT coalesce(sum(e.n), 0) AS events,
+               coalesce(sum(e.n * c.rollout / 100) FILTER (WHERE c.enforcement = 'enforce'), 0) AS enforced INTO part
+        FROM mesh_outbox.read_as(
+            mesh_outbox.reader_of(outbox),
+            format('SELECT abs(contract_id), count(*) FROM (%s) e GROUP BY 1', mesh_outbox.recent_events_query(outbox)),
+            since, mesh_outbox.event_id_at(since)) AS e (contract_id bigint, n bigint)
+        JOIN mesh_outbox.contract c USING (contract_id);
         events := events + part.events;
         enforced := enforced + part.enforced;
     END LOOP;

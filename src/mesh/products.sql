@@ -118,6 +118,7 @@ BEGIN
             JOIN pg_class c ON c.oid = o.relation
             WHERE p.domain = alter_domain.name
         LOOP
+            PERFORM mesh_outbox.hold_table(outbox.relation, 'ACCESS SHARE');
             FOR part IN SELECT mesh_outbox.outbox_relations(outbox.relation) LOOP
                 IF EXISTS (SELECT FROM pg_roles r WHERE r.oid = old_owner) THEN
                     EXECUTE format('REVOKE ALL ON %s FROM %s', part, old_owner);

@@ -9,7 +9,7 @@
 -- of, so that both limits are kept.  A row with "tried" per step, a row with
 -- "event_id" per violation.
 CREATE FUNCTION mesh_outbox.try_table(
-    relation regclass, columns jsonb, contract mesh_outbox.contract, schemas jsonb[], closed boolean[],
+    relation regclass, outbox mesh_outbox.outbox, contract mesh_outbox.contract, schemas jsonb[], closed boolean[],
     max_events bigint, until timestamptz,
     OUT tried bigint, OUT event_id uuid, OUT contract_id bigint, OUT schema_no int, OUT path text, OUT rule text)
     RETURNS SETOF record
@@ -17,25 +17,28 @@ CREATE FUNCTION mesh_outbox.try_table(
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     step CONSTANT bigint := 32;
+    reader CONSTANT oid := mesh_outbox.reader_of(outbox);
     query CONSTANT text := format(
-        'WITH event AS MATERIALIZED ('
-        '    SELECT %1$I AS event_id, %2$I AS contract_id, %3$I AS payload FROM ONLY %4$s'
-        '    WHERE ctid >= $1 AND ctid < $2 AND %5$I = $3 AND %6$I = $4 LIMIT $5) '
-        'SELECT count(*), NULL::uuid, NULL::bigint, NULL::int, NULL::text, NULL::text FROM event '
-        'UNION ALL '
-        'SELECT NULL, e.event_id, e.contract_id, s.no::int, v.instance_pointer, v.keyword '
-        'FROM event e, unnest($6, $7) WITH ORDINALITY s (schema, closed, no), '
-        '     LATERAL mesh_outbox.schema_violations(s.schema, e.payload, closed => s.closed) v',
-        coalesce(columns ->> 'event_id', 'event_id'), coalesce(columns ->> 'contract_id', 'contract_id'),
-        coalesce(columns ->> 'payload', 'payload'), relation, coalesce(columns ->> 'event_type', 'event_type'),
-        coalesce(columns ->> 'major_version', 'major_version'));
+        'SELECT %I, %I, %I FROM ONLY %s WHERE ctid >= $1 AND ctid < $2 AND %I = $3 AND %I = $4 LIMIT $5',
+        coalesce(outbox.columns ->> 'event_id', 'event_id'), coalesce(outbox.columns ->> 'contract_id', 'contract_id'),
+        coalesce(outbox.columns ->> 'payload', 'payload'), relation,
+        coalesce(outbox.columns ->> 'event_type', 'event_type'),
+        coalesce(outbox.columns ->> 'major_version', 'major_version'));
     page bigint := pg_relation_size(relation) / current_setting('block_size')::bigint;
     left_over bigint := max_events;
 BEGIN
     WHILE page > 0 AND left_over > 0 AND clock_timestamp() < until LOOP
         FOR tried, event_id, contract_id, schema_no, path, rule IN
-            EXECUTE query USING format('(%s,0)', greatest(page - step, 0))::tid, format('(%s,0)', page)::tid,
-                                contract.event_type, contract.major, left_over, schemas, closed
+            WITH event AS MATERIALIZED (
+                SELECT e.* FROM mesh_outbox.read_as(
+                    reader, query, format('(%s,0)', greatest(page - step, 0))::tid, format('(%s,0)', page)::tid,
+                    contract.event_type, contract.major, left_over)
+                    AS e (event_id uuid, contract_id bigint, payload jsonb))
+            SELECT count(*), NULL::uuid, NULL::bigint, NULL::int, NULL::text, NULL::text FROM event
+            UNION ALL
+            SELECT NULL, e.event_id, e.contract_id, s.no::int, v.instance_pointer, v.keyword
+            FROM event e, unnest(schemas, closed) WITH ORDINALITY s (schema, closed, no),
+                 LATERAL mesh_outbox.schema_violations(s.schema, e.payload, closed => s.closed) v
         LOOP
             left_over := left_over - coalesce(tried, 0);
             RETURN NEXT;
@@ -44,10 +47,10 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION mesh_outbox.try_table(regclass, jsonb, mesh_outbox.contract, jsonb[], boolean[], bigint, timestamptz) IS
+COMMENT ON FUNCTION mesh_outbox.try_table(regclass, mesh_outbox.outbox, mesh_outbox.contract, jsonb[], boolean[], bigint, timestamptz) IS
     'tries schemas on the newest events of a contract''s major in one table';
 REVOKE EXECUTE ON FUNCTION
-    mesh_outbox.try_table(regclass, jsonb, mesh_outbox.contract, jsonb[], boolean[], bigint, timestamptz) FROM PUBLIC;
+    mesh_outbox.try_table(regclass, mesh_outbox.outbox, mesh_outbox.contract, jsonb[], boolean[], bigint, timestamptz) FROM PUBLIC;
 
 -- Outboxes share both limits; what one leaves over, the next may use.
 CREATE FUNCTION mesh_outbox.try_stored_events(
@@ -64,7 +67,7 @@ DECLARE
     part record;
 BEGIN
     FOR part IN
-        SELECT o.relation AS outbox, r AS relation, o.columns,
+        SELECT o AS outbox, r AS relation,
                count(*) OVER () - row_number() OVER (ORDER BY r DESC) + 1 AS to_go
         FROM mesh_outbox.outbox o JOIN pg_class c ON c.oid = o.relation,
              mesh_outbox.outbox_relations(o.relation) r JOIN pg_class l ON l.oid = r AND l.relkind = 'r'
@@ -72,10 +75,10 @@ BEGIN
           AND pg_relation_size(r) > 0
         ORDER BY r DESC
     LOOP
-        outbox := part.outbox;
+        outbox := (part.outbox).relation;
         FOR tried, event_id, contract_id, schema_no, path, rule IN
             SELECT t.tried, t.event_id, t.contract_id, t.schema_no, t.path, t.rule
-            FROM mesh_outbox.try_table(part.relation, part.columns, contract, schemas, closed,
+            FROM mesh_outbox.try_table(part.relation, part.outbox, contract, schemas, closed,
                                        (left_over + part.to_go - 1) / part.to_go,
                                        clock_timestamp() + (until - clock_timestamp()) / part.to_go) t
         LOOP

@@ -1,9 +1,65 @@
 /* src/outbox/attach.sql: making outboxes of tables that exist, and partitions for them */
 
--- Code in a trigger, rule, policy or index would run, or run as
--- mesh_outbox_owner, on every team's events; code in a check, a generated
--- column or a partition key is run by whoever plans a query on the table, and
--- some of those who do are our functions.  NULL when nothing is wrong.
+-- Code in a rule, policy or index would run, or run as mesh_outbox_owner, on
+-- every team's events; code in a check, a generated column or a partition key
+-- is run by whoever plans a query on the table, and statistics are gathered as
+-- mesh_outbox_owner.  NULL when there is none.
+CREATE FUNCTION mesh_outbox.code_in_table(relation regclass) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    code text;
+BEGIN
+    SELECT format('it has the policy %I', p.polname) INTO code
+    FROM pg_policy p WHERE p.polrelid = relation ORDER BY 1 LIMIT 1;
+    IF FOUND THEN RETURN code; END IF;
+    SELECT format('it has the rule %I', r.rulename) INTO code
+    FROM pg_rewrite r WHERE r.ev_class = relation ORDER BY 1 LIMIT 1;
+    IF FOUND THEN RETURN code; END IF;
+    SELECT format('its index %s has an expression or a condition', i.indexrelid::regclass) INTO code
+    FROM pg_index i WHERE i.indrelid = relation AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)
+    ORDER BY 1 LIMIT 1;
+    IF FOUND THEN RETURN code; END IF;
+    SELECT format('its statistics object %I has an expression', s.stxname) INTO code
+    FROM pg_statistic_ext s WHERE s.stxrelid = relation AND s.stxexprs IS NOT NULL ORDER BY 1 LIMIT 1;
+    IF FOUND THEN RETURN code; END IF;
+    IF EXISTS (SELECT FROM pg_partitioned_table p WHERE p.partrelid = relation AND p.partexprs IS NOT NULL) THEN
+        RETURN 'its partition key has an expression';
+    END IF;
+    -- What is built in leaves no dependency.
+    SELECT format('its constraint %I uses what is not built in', c.conname) INTO code
+    FROM pg_constraint c JOIN pg_depend d ON d.classid = 'pg_constraint'::regclass AND d.objid = c.oid
+    WHERE c.conrelid = relation AND c.contype = 'c' AND d.refclassid <> 'pg_class'::regclass
+    ORDER BY 1 LIMIT 1;
+    IF FOUND THEN RETURN code; END IF;
+    SELECT format('its generated column %I uses what is not built in', a.attname) INTO code
+    FROM pg_attrdef f JOIN pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum
+    JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid
+    WHERE f.adrelid = relation AND a.attgenerated <> '' AND d.refclassid <> 'pg_class'::regclass
+    ORDER BY 1 LIMIT 1;
+    IF FOUND THEN RETURN code; END IF;
+    -- Domains over such types, arrays of them and types made of them, too.
+    WITH RECURSIVE reached(attname, type, oid) AS (
+        SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.atttypid FROM pg_attribute a
+        WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
+        UNION
+        SELECT r.attname, r.type, x FROM reached r JOIN pg_type t ON t.oid = r.oid,
+               LATERAL (SELECT unnest(ARRAY[t.typbasetype, t.typelem])
+                        UNION ALL
+                        SELECT a.atttypid FROM pg_attribute a
+                        WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) p (x)
+        WHERE x <> 0)
+    SELECT format('its column %I has the type %s, whose functions would run for statistics', r.attname, r.type) INTO code
+    FROM reached r JOIN pg_type t ON t.oid = r.oid
+    WHERE t.typtype IN ('r', 'm') AND t.typnamespace <> 'pg_catalog'::regnamespace
+    ORDER BY 1 LIMIT 1;
+    RETURN code;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.code_in_table(regclass) IS
+    'whose code a table''s definition runs where nobody expects it; NULL when it runs none';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.code_in_table(regclass) FROM PUBLIC;
+
 CREATE FUNCTION mesh_outbox.attach_obstacle(relation regclass) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp AS $$
@@ -16,56 +72,19 @@ BEGIN
         RETURN 'it is not a table';
     ELSIF class.relpersistence <> 'p' THEN
         RETURN 'it is temporary or unlogged, so its rows never reach the write-ahead log';
-    ELSIF class.relrowsecurity OR class.relforcerowsecurity
-          OR EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = relation) THEN
+    ELSIF class.relrowsecurity OR class.relforcerowsecurity THEN
         RETURN 'it has row-level security';
     ELSIF EXISTS (SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
                   WHERE (i.inhrelid = relation OR i.inhparent = relation) AND NOT c.relispartition) THEN
         RETURN 'it is part of an inheritance tree';
     END IF;
-    SELECT format('it has the rule %I', r.rulename) INTO obstacle
-    FROM pg_rewrite r WHERE r.ev_class = relation ORDER BY 1 LIMIT 1;
-    IF FOUND THEN RETURN obstacle; END IF;
+    obstacle := mesh_outbox.code_in_table(relation);
+    IF obstacle IS NOT NULL THEN RETURN obstacle; END IF;
     SELECT format('it has the trigger %I', t.tgname) INTO obstacle
     FROM pg_trigger t WHERE t.tgrelid = relation AND NOT t.tgisinternal ORDER BY 1 LIMIT 1;
     IF FOUND THEN RETURN obstacle; END IF;
-    SELECT format('its index %s has an expression or a condition', i.indexrelid::regclass) INTO obstacle
-    FROM pg_index i WHERE i.indrelid = relation AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)
-    ORDER BY 1 LIMIT 1;
-    IF FOUND THEN RETURN obstacle; END IF;
-    SELECT format('its statistics object %I has an expression', s.stxname) INTO obstacle
-    FROM pg_statistic_ext s WHERE s.stxrelid = relation AND s.stxexprs IS NOT NULL ORDER BY 1 LIMIT 1;
-    IF FOUND THEN RETURN obstacle; END IF;
     SELECT format('the foreign key %I of table %s refers to it', c.conname, c.conrelid::regclass) INTO obstacle
     FROM pg_constraint c WHERE c.confrelid = relation AND c.contype = 'f' ORDER BY 1 LIMIT 1;
-    IF FOUND THEN RETURN obstacle; END IF;
-    IF EXISTS (SELECT FROM pg_partitioned_table p WHERE p.partrelid = relation AND p.partexprs IS NOT NULL) THEN
-        RETURN 'its partition key has an expression';
-    END IF;
-    -- What is built in leaves no dependency.
-    SELECT format('its constraint %I uses what is not built in', c.conname) INTO obstacle
-    FROM pg_constraint c JOIN pg_depend d ON d.classid = 'pg_constraint'::regclass AND d.objid = c.oid
-    WHERE c.conrelid = relation AND c.contype = 'c' AND d.refclassid <> 'pg_class'::regclass
-    ORDER BY 1 LIMIT 1;
-    IF FOUND THEN RETURN obstacle; END IF;
-    SELECT format('its generated column %I uses what is not built in', a.attname) INTO obstacle
-    FROM pg_attrdef f JOIN pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum
-    JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid
-    WHERE f.adrelid = relation AND a.attgenerated <> '' AND d.refclassid <> 'pg_class'::regclass
-    ORDER BY 1 LIMIT 1;
-    IF FOUND THEN RETURN obstacle; END IF;
-    -- Domains over such types and arrays of them, too.
-    WITH RECURSIVE reached(attname, type, oid) AS (
-        SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.atttypid FROM pg_attribute a
-        WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
-        UNION
-        SELECT r.attname, r.type, x FROM reached r JOIN pg_type t ON t.oid = r.oid,
-               unnest(ARRAY[t.typbasetype, t.typelem]) AS x
-        WHERE x <> 0)
-    SELECT format('its column %I has the type %s, whose functions would run for statistics', r.attname, r.type) INTO obstacle
-    FROM reached r JOIN pg_type t ON t.oid = r.oid
-    WHERE t.typtype IN ('r', 'm') AND t.typnamespace <> 'pg_catalog'::regnamespace
-    ORDER BY 1 LIMIT 1;
     RETURN obstacle;
 END
 $$;
@@ -197,30 +216,6 @@ COMMENT ON FUNCTION mesh_outbox.complete_columns(regclass, jsonb) IS
     'adds the columns that a table lacks, and a unique index on event_id; error where a column has another type';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.complete_columns(regclass, jsonb) FROM PUBLIC;
 
--- LOCK takes a name.  While it waited, another table may have taken the name.
-CREATE FUNCTION mesh_outbox.check_locked(relation regclass) RETURNS void
-    LANGUAGE plpgsql VOLATILE
-    SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    part regclass;
-BEGIN
-    FOR part IN SELECT mesh_outbox.outbox_relations(relation) LOOP
-        IF NOT EXISTS (SELECT FROM pg_locks l
-                       WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.granted
-                         AND l.mode = 'AccessExclusiveLock' AND l.relation = part
-                         AND l.database = mesh_outbox.this_database()) THEN
-            RAISE EXCEPTION USING
-                ERRCODE = 'object_in_use',
-                MESSAGE = format('table %s was renamed or re-arranged while it was waited for', part),
-                HINT = 'Try again.';
-        END IF;
-    END LOOP;
-END
-$$;
-COMMENT ON FUNCTION mesh_outbox.check_locked(regclass) IS
-    'error unless this transaction holds the table and its partitions exclusively';
-REVOKE EXECUTE ON FUNCTION mesh_outbox.check_locked(regclass) FROM PUBLIC;
-
 CREATE FUNCTION mesh_outbox.attach_outbox(
     outbox regclass, product text, publisher text DEFAULT NULL, columns jsonb DEFAULT '{}') RETURNS void
     LANGUAGE mesh_outbox_plpgsql
@@ -234,8 +229,7 @@ BEGIN
     PERFORM mesh_outbox.check_mapping(columns);
     -- before the lock, so that only those who may can have others wait ...
     PERFORM mesh_outbox.check_attachable(outbox);
-    EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', outbox);
-    PERFORM mesh_outbox.check_locked(outbox);
+    PERFORM mesh_outbox.hold_table(outbox, 'ACCESS EXCLUSIVE');
     -- ... and again under it
     PERFORM mesh_outbox.check_attachable(outbox);
     PERFORM mesh_outbox.complete_columns(outbox, columns);
@@ -270,6 +264,7 @@ BEGIN
             MESSAGE = format('outbox %s is not partitioned by range of one column of a built-in type', outbox),
             HINT = 'A superuser can create other partitions.';
     END IF;
+    PERFORM mesh_outbox.hold_table(outbox, 'ACCESS SHARE');
     EXECUTE format('CREATE TABLE %I.%I PARTITION OF %s FOR VALUES FROM (%L) TO (%L)',
                    target.schema_name, target.table_name, outbox, from_value, to_value);
     part := format('%I.%I', target.schema_name, target.table_name)::regclass;

@@ -8,7 +8,7 @@
  * validates the payload where it lies, and stamps what the publisher will
  * need: identity, contract, key, times.  The publisher trusts the stamps and
  * looks nothing up as of another time.  UPDATE, DELETE and TRUNCATE are
- * refused; only retention (purge.c) deletes.
+ * refused; only retention (rows.c) deletes, without the executor.
  *
  * Arguments of the trigger: outbox id, publisher id (0: nobody publishes),
  * then ours=theirs for each column that has another name in the table.
@@ -28,7 +28,6 @@
 #include "outbox/event_id.h"
 #include "outbox/event_time.h"
 #include "outbox/key.h"
-#include "outbox/purge.h"
 #include "outbox/refuse.h"
 #include "outbox/registry.h"
 #include "outbox/wake.h"
@@ -454,28 +453,6 @@ check_insert(const TriggerData *trigdata)
 	return form_row(&event, RelationGetDescr(rel), trigdata->tg_trigtuple);
 }
 
-/* NULL skips the row: a purge leaves it for later. */
-static HeapTuple
-check_delete(const TriggerData *trigdata)
-{
-	const Trigger *trigger = trigdata->tg_trigger;
-	HeapTuple	row = trigdata->tg_trigtuple;
-	int32		outbox_id = 0;
-
-	if (trigger->tgnargs > 0)
-		outbox_id = pg_strtoint32(trigger->tgargs[0]);
-	switch (mo_purge_judge(outbox_id, row))
-	{
-		case MO_PURGE_DELETE:
-			return row;
-		case MO_PURGE_KEEP:
-			return NULL;
-		case MO_PURGE_REFUSE:
-			break;
-	}
-	mo_refuse_change(trigdata->tg_relation, "delete");
-}
-
 Datum
 mo_check_event(PG_FUNCTION_ARGS)
 {
@@ -498,6 +475,6 @@ mo_check_event(PG_FUNCTION_ARGS)
 	if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
 		mo_refuse_change(trigdata->tg_relation, "update");
 	if (TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
-		return PointerGetDatum(check_delete(trigdata));
+		mo_refuse_change(trigdata->tg_relation, "delete");
 	return PointerGetDatum(check_insert(trigdata));
 }

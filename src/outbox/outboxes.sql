@@ -174,6 +174,7 @@ DECLARE
     part regclass;
     sequence regclass;
 BEGIN
+    PERFORM mesh_outbox.hold_table(relation, 'ACCESS SHARE');
     FOR part IN SELECT mesh_outbox.outbox_relations(relation) LOOP
         EXECUTE format('GRANT INSERT ON %s TO %s', part, role);
         FOR sequence IN
@@ -234,10 +235,11 @@ REVOKE EXECUTE ON FUNCTION
 
 -- The schema of a table's name as a user writes it, and the name in it.
 CREATE FUNCTION mesh_outbox.split_table_name(name text, OUT schema_name text, OUT table_name text)
-    LANGUAGE plpgsql STABLE
+    LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     parts text[] := parse_ident(name);
+    schema oid;
 BEGIN
     IF cardinality(parts) IS DISTINCT FROM 2 THEN
         RAISE EXCEPTION USING
@@ -245,12 +247,16 @@ BEGIN
             MESSAGE = format('%s does not name a table in a schema', coalesce(quote_literal(name), 'NULL')),
             HINT = 'Write schema.table, for example sales.outbox; names with other characters than a-z, 0-9 and _ need double quotes.';
     END IF;
-    IF NOT EXISTS (SELECT FROM pg_namespace n WHERE n.nspname = parts[1]) THEN
+    SELECT n.oid INTO schema FROM pg_namespace n WHERE n.nspname = parts[1];
+    IF FOUND THEN
+        PERFORM mesh_outbox.hold_schema(schema);
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_namespace n WHERE n.oid = schema AND n.nspname = parts[1]) THEN
         RAISE EXCEPTION USING
             ERRCODE = 'invalid_schema_name',
             MESSAGE = format('schema "%s" does not exist', parts[1]);
     END IF;
-    IF NOT has_schema_privilege(mesh_outbox.caller()::oid, quote_ident(parts[1])::regnamespace::oid, 'CREATE') THEN
+    IF NOT has_schema_privilege(mesh_outbox.caller()::oid, schema, 'CREATE') THEN
         RAISE EXCEPTION USING
             ERRCODE = 'insufficient_privilege',
             MESSAGE = format('permission denied for schema %s', quote_ident(parts[1])),
@@ -261,7 +267,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.split_table_name(text) IS
-    'schema and name of a table to be created; error unless the caller may create one there';
+    'schema, which keeps its name until the transaction ends, and name of a table to be created; error unless the caller may create one there';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.split_table_name(text) FROM PUBLIC;
 
 CREATE FUNCTION mesh_outbox.make_outbox(schema_name text, table_name text,
@@ -327,7 +333,7 @@ BEGIN
     IF publisher IS NOT NULL THEN
         chosen := mesh_outbox.find_publisher(publisher);
     END IF;
-    EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', outbox);
+    PERFORM mesh_outbox.hold_table(outbox, 'ACCESS EXCLUSIVE');
     PERFORM mesh_outbox.remove_check(outbox);
     PERFORM mesh_outbox.install_check(outbox, moved.outbox_id, coalesce(chosen.publisher_id, 0), moved.columns);
     UPDATE mesh_outbox.outbox o SET publisher = chosen.name WHERE o.outbox_id = moved.outbox_id;
@@ -371,7 +377,7 @@ DECLARE
 BEGIN
     PERFORM mesh_outbox.require_domain(domain, format('detach outbox %s', outbox));
     PERFORM mesh_outbox.lock_product(detached.product);
-    EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', outbox);
+    PERFORM mesh_outbox.hold_table(outbox, 'ACCESS EXCLUSIVE');
     PERFORM mesh_outbox.remove_check(outbox);
     PERFORM mesh_outbox.remove_conversions(outbox);
     FOR part IN SELECT mesh_outbox.outbox_relations(outbox) LOOP
@@ -398,8 +404,8 @@ BEGIN
         DELETE FROM mesh_outbox.outbox o WHERE o.outbox_id = dropped.outbox_id;
         RETURN;
     END IF;
-    EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', outbox);
-    EXECUTE format('SELECT count(*) FROM %s', outbox) INTO events;
+    PERFORM mesh_outbox.hold_table(outbox, 'ACCESS EXCLUSIVE');
+    events := mesh_outbox.count_rows(outbox);
     IF events > 0 AND NOT lose_events THEN
         RAISE EXCEPTION USING
             ERRCODE = 'dependent_objects_still_exist',
@@ -432,8 +438,8 @@ BEGIN
             MESSAGE = format('outbox %s is not a partition', partition),
             HINT = 'Use mesh_outbox.drop_outbox().';
     END IF;
-    EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', partition);
-    EXECUTE format('SELECT count(*) FROM %s', partition) INTO events;
+    PERFORM mesh_outbox.hold_table(partition, 'ACCESS EXCLUSIVE');
+    events := mesh_outbox.count_rows(partition);
     IF events > 0 AND NOT lose_events THEN
         RAISE EXCEPTION USING
             ERRCODE = 'dependent_objects_still_exist',
@@ -463,7 +469,7 @@ BEGIN
     END IF;
     FOR relation IN SELECT o.relation FROM mesh_outbox.outbox o JOIN pg_class c ON c.oid = o.relation
                     ORDER BY o.relation::text COLLATE "C" LOOP
-        EXECUTE format('SELECT count(*) FROM (SELECT FROM %s LIMIT 10001) e', relation) INTO events;
+        events := mesh_outbox.count_rows(relation, 10001);
         lines := lines || format('outbox %s holds %s', relation,
                                  CASE WHEN events > 10000 THEN 'more than 10000 events'
                                       WHEN events = 1 THEN '1 event' ELSE events || ' events' END);

@@ -1,16 +1,7 @@
 /* src/outbox/purge.sql: retention of events in their outboxes */
 
-CREATE FUNCTION mesh_outbox.delete_events(
-    relation regclass, outbox_id int, created_at name, before timestamptz, horizon xid, max_rows int)
-    RETURNS bigint
-    LANGUAGE c AS 'MODULE_PATHNAME', 'mo_purge_delete';
-COMMENT ON FUNCTION mesh_outbox.delete_events(regclass, int, name, timestamptz, xid, int) IS
-    'deletes events of one table that are older than a time and, unless horizon is NULL, than a transaction; for purge_events only';
-REVOKE EXECUTE ON FUNCTION
-    mesh_outbox.delete_events(regclass, int, name, timestamptz, xid, int) FROM PUBLIC;
-
 -- Transactions before this one are dealt with by the outbox's publisher; NULL
--- when it has none.  Why catalog_xmin says so: src/outbox/purge.c.
+-- when it has none.  Why catalog_xmin says so: src/outbox/rows.c.
 CREATE FUNCTION mesh_outbox.purge_horizon(outbox mesh_outbox.outbox) RETURNS xid
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp AS $$
@@ -70,7 +61,7 @@ BEGIN
     LOOP
         EXIT WHEN deleted >= batch_size;
         deleted := deleted + mesh_outbox.delete_events(
-            relation, purged.outbox_id, coalesce(purged.columns ->> 'created_at', 'created_at')::name,
+            relation, coalesce(purged.columns ->> 'created_at', 'created_at')::name,
             clock_timestamp() - keep, horizon, (batch_size - deleted)::int);
     END LOOP;
     RETURN deleted;
