@@ -130,6 +130,7 @@ INSERT INTO attempt (function, statement) VALUES
     ('approve_access', $$mesh_outbox.approve_access(1)$$),
     ('decline_access', $$mesh_outbox.decline_access(1, reason => 'x')$$),
     ('expire_access', $$mesh_outbox.expire_access()$$),
+    ('run_due', $$mesh_outbox.run_due()$$),
     ('import_contracts', $$mesh_outbox.import_contracts('{"mesh_outbox": 1, "domain": {"name": "sales", "description": "y"}}')$$),
     ('import_external', $$mesh_outbox.import_external('{"mesh_outbox": 1, "domain": {"name": "far", "description": "y"}}', 'x')$$),
     ('create_publisher', $$mesh_outbox.create_publisher('new', brokers => 'localhost:1', paused => true)$$),

@@ -155,8 +155,10 @@ CREATE TABLE mesh_outbox.contract (
     ce_dataschema      text NOT NULL,
     -- why it was proposed in spite of what it breaks
     override_reason    text,
-    -- until then its consumers may object before it comes into force
+    -- until then its consumers may object before it comes into force, and
+    -- whether the owner has been told that it is over
     notice_until       timestamptz,
+    notice_ended       boolean NOT NULL DEFAULT false,
     created_at         timestamptz NOT NULL DEFAULT now(),
     activated_at       timestamptz,
     deprecated_at      timestamptz,

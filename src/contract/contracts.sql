@@ -98,8 +98,8 @@ BEGIN
     SELECT string_agg(n.key, ', ' ORDER BY n.key) INTO changed
     FROM jsonb_each(to_jsonb(NEW)) n JOIN jsonb_each(to_jsonb(OLD)) o USING (key)
     WHERE n.value <> o.value
-      AND n.key NOT IN ('status', 'enforcement', 'rollout', 'enforcement_reason', 'enforced_at', 'activated_at',
-                        'deprecated_at', 'sunset_at', 'sunset_reached', 'retired_at', 'end_reason');
+      AND n.key NOT IN ('status', 'enforcement', 'rollout', 'enforcement_reason', 'enforced_at', 'notice_ended',
+                        'activated_at', 'deprecated_at', 'sunset_at', 'sunset_reached', 'retired_at', 'end_reason');
     IF changed IS NOT NULL THEN
         RAISE EXCEPTION USING
             ERRCODE = 'object_not_in_prerequisite_state',
@@ -227,6 +227,7 @@ BEGIN
     draft.created_at := now();
     draft.rollout := 100;
     draft.enforced_at := now();
+    draft.notice_ended := false;
     draft.sunset_reached := false;
     RETURN draft;
 END

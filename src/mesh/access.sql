@@ -74,7 +74,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.grant_publish(text, text, timestamptz) IS
-    'lets a role insert events into the product''s outboxes, also into those it gets later; it needs USAGE on their schemas too. until: expire_access() takes it back after that';
+    'lets a role insert events into the product''s outboxes, also into those it gets later; it needs USAGE on their schemas too. until: a minute after that it is taken back, see run_due()';
 
 CREATE FUNCTION mesh_outbox.take_publish(product text, role regrole) RETURNS void
     LANGUAGE plpgsql
@@ -281,27 +281,57 @@ COMMENT ON FUNCTION mesh_outbox.decline_access(int, text) IS 'says no to a reque
 -- Expiry
 -- ---------------------------------------------------------------------
 
+-- Rights whose time has passed, or whose role is gone.
+CREATE FUNCTION mesh_outbox.expired_access()
+    RETURNS TABLE (product text, "right" text, grantee text, until timestamptz)
+    LANGUAGE sql STABLE ROWS 1
+    SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT g.product, 'publish', g.role::text, g.until FROM mesh_outbox.publish_grant g
+        WHERE g.until <= mesh_outbox.present() OR NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = g.role)
+        UNION ALL
+        SELECT g.product, 'consume', g.consumer, g.until FROM mesh_outbox.consume_grant g
+        WHERE g.until <= mesh_outbox.present()
+        ORDER BY 1, 2 DESC, 3;
+    END;
+COMMENT ON FUNCTION mesh_outbox.expired_access() IS 'rights whose time has passed or whose role is gone';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.expired_access() FROM PUBLIC;
+
+CREATE FUNCTION mesh_outbox.expire_access_to(product text)
+    RETURNS TABLE (product_name text, "right" text, grantee text, until timestamptz)
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM mesh_outbox.lock_product(product);
+    FOR product_name, "right", grantee, until IN
+        SELECT e.* FROM mesh_outbox.expired_access() e WHERE e.product = expire_access_to.product
+    LOOP
+        IF "right" = 'publish' THEN
+            PERFORM mesh_outbox.take_publish(g.product, g.role) FROM mesh_outbox.publish_grant g
+            WHERE g.product = product_name AND g.role::text = expire_access_to.grantee;
+        ELSE
+            DELETE FROM mesh_outbox.consume_grant g
+            WHERE (g.product, g.consumer) = (product_name, expire_access_to.grantee);
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.expire_access_to(text) IS 'takes back the expired rights on one product';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.expire_access_to(text) FROM PUBLIC;
+
 CREATE FUNCTION mesh_outbox.expire_access() RETURNS TABLE (product text, "right" text, grantee text, until timestamptz)
     LANGUAGE mesh_outbox_plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
-DECLARE
-    expired mesh_outbox.publish_grant;
 BEGIN
     PERFORM mesh_outbox.require_admin('take back rights that have expired');
-    FOR expired IN SELECT g.* FROM mesh_outbox.publish_grant g
-                   WHERE g.until <= mesh_outbox.present() OR NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = g.role)
-                   ORDER BY g.product, g.role::text LOOP
-        PERFORM mesh_outbox.lock_product(expired.product);
-        PERFORM mesh_outbox.take_publish(expired.product, expired.role);
-        RETURN QUERY SELECT expired.product, 'publish', expired.role::text, expired.until;
-    END LOOP;
-    RETURN QUERY DELETE FROM mesh_outbox.consume_grant g WHERE g.until <= mesh_outbox.present()
-                 RETURNING g.product, 'consume', g.consumer, g.until;
+    RETURN QUERY
+    SELECT t.* FROM (SELECT DISTINCT e.product FROM mesh_outbox.expired_access() e ORDER BY e.product) p,
+                    LATERAL mesh_outbox.expire_access_to(p.product) t;
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.expire_access() IS
-    'takes back the rights whose time has passed or whose role is gone, and says which; for a scheduler, as administrator. doctor() tells what waits for it';
+    'takes back the rights whose time has passed or whose role is gone, and says which; for administrators. A running publisher has it done every minute';
 
 -- ---------------------------------------------------------------------
 -- Views

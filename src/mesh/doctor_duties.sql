@@ -88,11 +88,15 @@ CREATE FUNCTION mesh_outbox.doctor_overdue()
         FROM mesh_outbox.review r JOIN mesh_outbox.product p ON p.name = r.product
         WHERE r.due < mesh_outbox.present()::date
         UNION ALL
-        SELECT 'warning', NULL, 'access rights', format('%s have expired, or their role is gone, and are still there', count(*)),
-               'SELECT * FROM mesh_outbox.expire_access();'
-        FROM mesh_outbox.publish_grant g
-        WHERE g.until <= mesh_outbox.present() OR NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = g.role)
-        HAVING count(*) > 0
+        -- what a scribe does every minute
+        SELECT 'warning', NULL, d.what,
+               format('not dealt with, of %s%s', string_agg(DISTINCT d.product, ', '),
+                      CASE WHEN EXISTS (SELECT FROM mesh_outbox.publisher_slots() s WHERE s.scribe_pid IS NOT NULL)
+                           THEN ': the server''s log says why' ELSE ': no publisher runs, which would have it done' END),
+               'SELECT * FROM mesh_outbox.run_due();'
+        FROM mesh_outbox.due(false) d
+        WHERE d.since IS NULL OR d.since < mesh_outbox.present() - interval '10 minutes'
+        GROUP BY d.what
         UNION ALL
         SELECT 'notice', p.domain, format('product %s', p.name),
                format('consumer %s is registered and has no access (any more)', c.name),

@@ -25,6 +25,8 @@ CREATE FUNCTION mesh_outbox.governance_events(
                 '{product,event_type,version,consumer,reason}', '{}'),
                ('VersionVerified', 'a consumer''s own tests have passed against a version, or not',
                 '{product,event_type,version,consumer,passed}', '{url}'),
+               ('NoticeEnded', 'the time to object to a proposal is over',
+                '{product,event_type,version}', '{notice_until}'),
                ('ProposalApproved', 'a domain that co-owns the product approves of a proposal',
                 '{product,event_type,version,domain}', '{}'),
                ('ProposalWithdrawn', 'a proposal will not come into force',
@@ -120,6 +122,7 @@ CREATE FUNCTION mesh_outbox.governance_event_of_contract(link mesh_outbox.audit)
         WHEN link.new_values ?| ARRAY['enforcement', 'rollout'] THEN 'EnforcementChanged'
         WHEN link.new_values ? 'sunset_at' THEN 'SunsetPostponed'
         WHEN (link.new_values ->> 'sunset_reached')::boolean THEN 'SunsetReached'
+        WHEN (link.new_values ->> 'notice_ended')::boolean THEN 'NoticeEnded'
         ELSE 'ContractChanged' END;
 COMMENT ON FUNCTION mesh_outbox.governance_event_of_contract(mesh_outbox.audit) IS
     'event type that tells of a change of a contract version';

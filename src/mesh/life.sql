@@ -209,52 +209,66 @@ CREATE FUNCTION mesh_outbox.manages(domain text) RETURNS boolean
 COMMENT ON FUNCTION mesh_outbox.manages(text) IS 'whether the caller has the rights of a domain''s owning role';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.manages(text) FROM PUBLIC;
 
+-- Says what became of it; NULL when there is nothing to do any more.
+CREATE FUNCTION mesh_outbox.reach_sunset(contract_id bigint) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    contract mesh_outbox.contract;
+    obstacle text;
+BEGIN
+    SELECT * INTO contract FROM mesh_outbox.contract c WHERE c.contract_id = reach_sunset.contract_id;
+    PERFORM mesh_outbox.lock_product(contract.product);
+    -- it may have been postponed, or ended, while this waited
+    SELECT * INTO contract FROM mesh_outbox.contract c
+    WHERE c.contract_id = reach_sunset.contract_id AND c.status = 'deprecated'
+      AND c.sunset_at <= mesh_outbox.present();
+    IF contract.contract_id IS NULL THEN
+        RETURN NULL;
+    END IF;
+    obstacle := mesh_outbox.retirement_obstacle(contract);
+    IF obstacle IS NULL AND (mesh_outbox.change_rules_of(contract.product)).retire_at_sunset THEN
+        PERFORM mesh_outbox.end_contract(contract, 'sunset');
+        RETURN 'retired';
+    END IF;
+    obstacle := coalesce(obstacle, 'Nobody uses it: it can be retired.');
+    IF NOT contract.sunset_reached THEN
+        UPDATE mesh_outbox.contract c SET sunset_reached = true WHERE c.contract_id = contract.contract_id;
+        IF mesh_outbox.is_in_force(contract) THEN
+            PERFORM mesh_outbox.notify_consumers(contract, 'sunset');
+        END IF;
+        RAISE WARNING USING
+            MESSAGE = format('the sunset of contract %s %s of product "%s" is reached', contract.event_type,
+                             mesh_outbox.version_text(contract), contract.product),
+            DETAIL = obstacle;
+    END IF;
+    RETURN obstacle;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.reach_sunset(bigint) IS
+    'warns of a sunset that is reached and tells the consumers, once, or retires the version where that is chosen';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.reach_sunset(bigint) FROM PUBLIC;
+
 CREATE FUNCTION mesh_outbox.reach_sunsets()
     RETURNS TABLE (product text, event_type text, version text, sunset_at timestamptz, outcome text)
     LANGUAGE mesh_outbox_plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
-DECLARE
-    contract mesh_outbox.contract;
-    obstacle text;
-    told text;
 BEGIN
-    FOR contract IN
-        SELECT c.* FROM mesh_outbox.contract c JOIN mesh_outbox.product p ON p.name = c.product
-        WHERE c.status = 'deprecated' AND c.sunset_at <= mesh_outbox.present()
-          AND mesh_outbox.manages(p.domain)
-        ORDER BY c.product, c.contract_id
-    LOOP
-        PERFORM mesh_outbox.lock_product(contract.product);
-        -- it may have been postponed, or ended, while this waited
-        SELECT * INTO contract FROM mesh_outbox.contract c
-        WHERE c.contract_id = contract.contract_id AND c.status = 'deprecated'
-          AND c.sunset_at <= mesh_outbox.present();
-        CONTINUE WHEN contract.contract_id IS NULL;
-        obstacle := mesh_outbox.retirement_obstacle(contract);
-        IF obstacle IS NULL AND (mesh_outbox.change_rules_of(contract.product)).retire_at_sunset THEN
-            PERFORM mesh_outbox.end_contract(contract, 'sunset');
-            told := 'retired';
-        ELSE
-            told := coalesce(obstacle, 'Nobody uses it: it can be retired.');
-            IF NOT contract.sunset_reached THEN
-                UPDATE mesh_outbox.contract c SET sunset_reached = true WHERE c.contract_id = contract.contract_id;
-                IF mesh_outbox.is_in_force(contract) THEN
-                    PERFORM mesh_outbox.notify_consumers(contract, 'sunset');
-                END IF;
-            END IF;
-            RAISE WARNING USING
-                MESSAGE = format('the sunset of contract %s %s of product "%s" is reached', contract.event_type,
-                                 mesh_outbox.version_text(contract), contract.product),
-                DETAIL = told;
-        END IF;
-        RETURN QUERY SELECT contract.product, contract.event_type, mesh_outbox.version_text(contract),
-                            contract.sunset_at, told;
-    END LOOP;
+    RETURN QUERY
+    SELECT c.product, c.event_type, mesh_outbox.version_text(c), c.sunset_at, r.outcome
+    FROM (SELECT e.contract_id, mesh_outbox.reach_sunset(e.contract_id) AS outcome
+          FROM (SELECT c.contract_id FROM mesh_outbox.contract c JOIN mesh_outbox.product p ON p.name = c.product
+                WHERE c.status = 'deprecated' AND c.sunset_at <= mesh_outbox.present()
+                  AND mesh_outbox.manages(p.domain)
+                ORDER BY c.product, c.contract_id) e) r
+    JOIN mesh_outbox.contract c USING (contract_id)
+    WHERE r.outcome IS NOT NULL
+    ORDER BY c.product, c.contract_id;
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.reach_sunsets() IS
-    'for a scheduler, once a day: warns of the caller''s contract versions whose sunset is reached, tells their consumers once, and retires those that nobody uses where retire_at_sunset is set';
+    'the caller''s contract versions whose sunset is reached, and what became of each: warns and tells the consumers once, retires those that nobody uses where retire_at_sunset is set. A running publisher has it done by itself, see run_due()';
 
 -- ---------------------------------------------------------------------
 -- The way back

@@ -44,6 +44,8 @@ CREATE TABLE mesh_outbox.review (
     product     text REFERENCES mesh_outbox.product ON DELETE CASCADE,
     event_type  text,
     due         date NOT NULL,
+    -- whether that the day has come has been told
+    reminded    boolean NOT NULL DEFAULT false,
     reviewed_by name,
     reviewed_at timestamptz,
     note        text,
@@ -317,7 +319,7 @@ BEGIN
     INSERT INTO mesh_outbox.review (product, event_type, due)
     VALUES (set_review.product, set_review.event_type, set_review.due)
     ON CONFLICT ON CONSTRAINT review_pkey DO UPDATE
-    SET due = excluded.due, note = coalesce(set_review.note, review.note),
+    SET due = excluded.due, reminded = false, note = coalesce(set_review.note, review.note),
         reviewed_by = CASE WHEN set_review.note IS NULL THEN review.reviewed_by ELSE mesh_outbox.caller_name() END,
         reviewed_at = CASE WHEN set_review.note IS NULL THEN review.reviewed_at ELSE mesh_outbox.present() END;
 END

@@ -69,7 +69,7 @@ COMMENT ON COLUMN mesh_outbox.change_rules.notice IS 'how long consumers may obj
 COMMENT ON COLUMN mesh_outbox.change_rules.breaking_notice IS 'how long they may object to a change that breaks somebody';
 COMMENT ON COLUMN mesh_outbox.change_rules.sunset_notice IS 'least time between the deprecation of a version and its sunset';
 COMMENT ON COLUMN mesh_outbox.change_rules.idle_time IS 'events inserted less long ago keep a version from being retired';
-COMMENT ON COLUMN mesh_outbox.change_rules.retire_at_sunset IS 'whether reach_sunsets() retires what nobody uses any more';
+COMMENT ON COLUMN mesh_outbox.change_rules.retire_at_sunset IS 'whether a version that nobody uses any more is retired when its sunset is reached';
 COMMENT ON COLUMN mesh_outbox.change_rules.verification IS 'whether every consumer''s own tests must have passed before a version comes into force';
 COMMENT ON COLUMN mesh_outbox.change_rules.calm_time IS 'how long no event may have been in breach before enforce is called safe';
 COMMENT ON COLUMN mesh_outbox.change_rules.trial_events IS 'how many of the newest stored events a proposal is tried on';

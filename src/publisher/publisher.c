@@ -253,7 +253,7 @@ serve(MoPublisher *pub)
 	bool		any = false;
 
 	CHECK_FOR_INTERRUPTS();
-	mo_worker_reload();
+	(void) mo_worker_reload();
 	while (mo_channel_try_receive(pub->channel, &type, &body))
 	{
 		take_answer(pub, type, &body);

@@ -34,12 +34,24 @@
 /* How often to look for outdated ledger rows, ms. */
 #define TRIM_INTERVAL	60000
 
+/*
+ * How often to do what the mesh's clock asks for, ms, and each how many times
+ * to retire what has reached its sunset, too, for which outboxes are searched.
+ */
+#define DUE_INTERVAL	60000
+#define RETIRE_EVERY	60
+
+/* How long that may keep the publisher waiting, ms. */
+#define DUE_TIMEOUT		2000
+
 PGDLLEXPORT void mesh_outbox_scribe_main(Datum slot_index);
 
 static MoPublisherSlot *slot;
 static MoChannel *channel;
 static int64 last_batch_no;
 static TimestampTz trim_at;
+static TimestampTz due_at;
+static uint64 due_runs;
 
 /*
  * What wait_ready() waits for: whatever commits from now on is in the stream.
@@ -239,6 +251,23 @@ trim_ledger(void)
 	return TimestampDifferenceMilliseconds(now, trim_at);
 }
 
+/*
+ * What the mesh's clock asks for: expired access, sunsets, reviews.  Every
+ * publisher's scribe does it, whoever is first.  Returns how long to wait, ms.
+ */
+static long
+do_what_is_due(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (now >= due_at)
+	{
+		mo_scribe_sql_run_due(due_runs++ % RETIRE_EVERY == 0, DUE_TIMEOUT);
+		due_at = TimestampTzPlusMilliseconds(now, DUE_INTERVAL);
+	}
+	return TimestampDifferenceMilliseconds(now, due_at);
+}
+
 static void
 scribe(int slot_index)
 {
@@ -259,7 +288,9 @@ scribe(int slot_index)
 		long		wait;
 
 		CHECK_FOR_INTERRUPTS();
-		mo_worker_reload();
+		/* Perhaps it was the clock that was set: see what that means at once. */
+		if (mo_worker_reload())
+			due_at = due_runs = 0;
 		MemoryContextReset(turn);
 		if (mo_channel_try_receive(channel, &type, &request))
 		{
@@ -267,7 +298,7 @@ scribe(int slot_index)
 			continue;
 		}
 
-		wait = trim_ledger();
+		wait = Min(trim_ledger(), do_what_is_due());
 		if (wait == 0)
 			continue;
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,

@@ -32,6 +32,7 @@
 #include "utils/pg_lsn.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/timeout.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
@@ -61,10 +62,11 @@ typedef enum Statement
 	INSERT_EVENT,
 	INSERT_BATCH,
 	DELETE_BATCHES,
+	RUN_DUE,
 	STATEMENTS
 } Statement;
 
-/* $1 is the publisher's id, but for the look-up of a contract. */
+/* $1 is the publisher's id, but where a statement is about none. */
 static const struct
 {
 	int			nargs;
@@ -177,6 +179,8 @@ static const struct
 		" AND o.published_at < now() - make_interval(mins => $2)"
 		" AND d.batch_no < (SELECT max(batch_no) FROM mesh_outbox.batch"
 	" WHERE publisher_id = $1)"},
+
+	[RUN_DUE] = {1, {BOOLOID}, "SELECT count(*) FROM mesh_outbox.run_due($1)"},
 };
 
 static SPIPlanPtr plans[STATEMENTS];
@@ -570,4 +574,41 @@ mo_scribe_sql_trim_ledger(int minutes)
 	more = SPI_processed > 0;
 	end();
 	return more;
+}
+
+static void
+run_due(bool retire, int timeout_ms)
+{
+	begin(true);
+	enable_timeout_after(STATEMENT_TIMEOUT, timeout_ms);
+	nargs = 0;
+	put(BoolGetDatum(retire));
+	execute(RUN_DUE);
+	disable_timeout(STATEMENT_TIMEOUT, false);
+	end();
+}
+
+void
+mo_scribe_sql_run_due(bool retire, int timeout_ms)
+{
+	MemoryContext caller = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		run_due(retire, timeout_ms);
+	}
+	PG_CATCH();
+	{
+		/* The time limit must not strike while this is cleaned up. */
+		HOLD_INTERRUPTS();
+		disable_timeout(STATEMENT_TIMEOUT, false);
+		QueryCancelPending = false;
+		EmitErrorReport();
+		AbortCurrentTransaction();
+		MemoryContextSwitchTo(caller);
+		FlushErrorState();
+		pgstat_report_activity(STATE_IDLE, NULL);
+		RESUME_INTERRUPTS();
+	}
+	PG_END_TRY();
 }

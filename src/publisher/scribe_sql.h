@@ -37,4 +37,10 @@ extern void mo_scribe_sql_ledger(int64 batch_no, const MoLedgerEntry *entry);
 /* Deletes some outdated ledger rows; true when there may be more. */
 extern bool mo_scribe_sql_trim_ledger(int minutes);
 
+/*
+ * Does what the mesh's clock asks for.  What goes wrong is logged and left
+ * for the next time: it is not the publisher's business.
+ */
+extern void mo_scribe_sql_run_due(bool retire, int timeout_ms);
+
 #endif							/* MO_SCRIBE_SQL_H */

@@ -171,12 +171,12 @@ mo_worker_stop(MoPublisherSlot *slot, MoPublisherState state,
 	proc_exit(1);
 }
 
-void
+bool
 mo_worker_reload(void)
 {
-	if (ConfigReloadPending)
-	{
-		ConfigReloadPending = false;
-		ProcessConfigFile(PGC_SIGHUP);
-	}
+	if (!ConfigReloadPending)
+		return false;
+	ConfigReloadPending = false;
+	ProcessConfigFile(PGC_SIGHUP);
+	return true;
 }

@@ -37,6 +37,6 @@ pg_noreturn extern void mo_worker_stop(MoPublisherSlot *slot,
 									   const char *error, const char *hint);
 
 /* Reads the configuration again if a reload was asked for. */
-extern void mo_worker_reload(void);
+extern bool mo_worker_reload(void);
 
 #endif							/* MO_WORKER_H */
