@@ -53,6 +53,7 @@ SELECT mesh_outbox.create_product('sales.x', purpose => 'x', content_mode => 'av
 SELECT mesh_outbox.create_product('sales.x', purpose => 'x', header_set => 'all');
 SELECT mesh_outbox.create_product('sales.x', purpose => 'x', topic_config => '[]');
 SELECT mesh_outbox.create_product('sales.x', purpose => 'x', topic_config => '{"a": {"b": 1}}');
+SELECT mesh_outbox.create_product('sales.x', purpose => 'x', topic_config => '{"max.message.bytes": 1000}');
 
 -- A changed product.
 SELECT mesh_outbox.alter_product('sales.invoices', purpose => 'what we charge, and for what', replication => 3);

@@ -24,6 +24,7 @@ int			mo_guc_retained_wal_warning = 1024;
 int			mo_guc_heartbeat_interval = 3600;
 int			mo_guc_ledger_retention = 7 * 24 * 60;
 int			mo_guc_restart_delay = 1000;
+int			mo_guc_topic_timeout = 30;
 bool		mo_guc_protect_outboxes = true;
 
 static void
@@ -69,6 +70,11 @@ define_times(void)
 			   "Sets how long the ledger of published batches is kept.",
 			   "Zero keeps it for ever.",
 			   &mo_guc_ledger_retention, 0, INT_MAX / 60, GUC_UNIT_MIN);
+
+	define_int(MO_GUC_PREFIX ".topic_timeout",
+			   "Sets how long a publisher waits for a topic that the brokers refuse.",
+			   "After that its events become dead letters, and the stream goes on.",
+			   &mo_guc_topic_timeout, 0, 24 * 3600, GUC_UNIT_S);
 
 	define_int(MO_GUC_PREFIX ".restart_delay",
 			   "Sets the time before a publisher is started again after an error.",

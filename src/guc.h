@@ -15,6 +15,7 @@ extern int	mo_guc_max_transaction_size;	/* kB, default 16 MB */
 extern int	mo_guc_decoding_work_mem;	/* kB, default 16 MB */
 extern int	mo_guc_retained_wal_warning;	/* MB; 0 = never; default 1 GB */
 extern int	mo_guc_heartbeat_interval;	/* s, default 3600 */
+extern int	mo_guc_topic_timeout;	/* s, default 30 */
 extern int	mo_guc_ledger_retention;	/* minutes, default 7 days; 0 = for
 										 * ever */
 extern int	mo_guc_restart_delay;	/* ms, first back-off after an error,

@@ -209,7 +209,10 @@ CREATE FUNCTION mesh_outbox.doctor_dead_letters()
     SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
         SELECT 'warning', r.domain, format('outbox %s', coalesce(o.relation::text, d.outbox_id || ' (dropped)')),
-               format('%s dead letters since %s: %s', count(*), date_trunc('second', min(d.created_at)), d.reason),
+               format('%s dead letters since %s: %s', count(*), date_trunc('second', min(d.created_at)),
+                      CASE WHEN d.reason IN ('topic_refused', 'invalid_topic')
+                           THEN (array_agg(d.detail ORDER BY d.dead_letter_id DESC))[1]
+                           ELSE d.reason END),
                format('SELECT * FROM mesh_outbox.dead_letters WHERE reason = %L;', d.reason)
         FROM mesh_outbox.dead_letter d
         LEFT JOIN mesh_outbox.outbox o ON o.outbox_id = d.outbox_id

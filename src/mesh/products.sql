@@ -243,6 +243,13 @@ BEGIN
             ERRCODE = 'invalid_parameter_value',
             MESSAGE = format('topic setting "%s" must be a string, a number or a boolean', faulty);
     END IF;
+    -- The publisher sends nothing larger than its smallest topic takes.
+    IF topic_config ->> 'max.message.bytes' ~ '^ *[0-9]+ *$' AND (topic_config ->> 'max.message.bytes')::numeric < 16384 THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('topic setting "max.message.bytes" is %s, which is too small', topic_config ->> 'max.message.bytes'),
+            DETAIL = 'Less than 16384 would slow down every product of the publisher.';
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.check_wire(text, int, int, jsonb, text, text) IS

@@ -174,16 +174,24 @@ typedef enum MoRecordVerdict
 
 extern MoRecordVerdict mo_producer_record_verdict(int error);
 
-/* Does ensure_topic's error mean that no broker will ever take the name? */
-extern bool mo_producer_topic_impossible(int code);
+/*
+ * What ensure_topic's error means: does it heal, by itself or when a person
+ * grants a right; does the broker refuse these settings, now and, unless it
+ * is configured otherwise, for ever; or is there no such name?
+ */
+typedef enum MoTopicVerdict
+{
+	MO_TOPIC_WAIT,
+	MO_TOPIC_REFUSED,
+	MO_TOPIC_IMPOSSIBLE
+} MoTopicVerdict;
+
+extern MoTopicVerdict mo_producer_topic_verdict(const MoKafkaError *error);
 
 extern const char *mo_producer_error_text(int error);
 
 /* A word for programs: "too_large" or "refused". */
 extern const char *mo_producer_refusal(int error);
-
-/* Does ensure_topic's error mean that no broker will ever take the name? */
-extern bool mo_producer_topic_impossible(int code);
 
 /*
  * Is the open transaction lost, and why?  Records do not always say: when

@@ -3,7 +3,7 @@
  * producer_error.c
  *	  What librdkafka's error codes mean to a publisher.
  *
- * Pure functions of a code, so that nobody else needs librdkafka's header.
+ * Pure functions of an error, so that nobody else needs librdkafka's header.
  *
  *-------------------------------------------------------------------------
  */
@@ -50,8 +50,28 @@ mo_producer_refusal(int error)
 	return error == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ? "too_large" : "refused";
 }
 
-bool
-mo_producer_topic_impossible(int code)
+/*
+ * Too few brokers are two cases: not as many as that belong to the cluster,
+ * which only its operator can change; or they are down, which heals.  Kafka
+ * (KRaft) counts those that are registered, down or not, and says so; what
+ * else refuses a replication factor may count the living.
+ */
+MoTopicVerdict
+mo_producer_topic_verdict(const MoKafkaError *error)
 {
-	return code == RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION;
+	switch (error->code)
+	{
+		case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
+			return MO_TOPIC_IMPOSSIBLE;
+		case RD_KAFKA_RESP_ERR_INVALID_REPLICATION_FACTOR:
+			return strstr(error->message, "registered") ?
+				MO_TOPIC_REFUSED : MO_TOPIC_WAIT;
+		case RD_KAFKA_RESP_ERR_INVALID_CONFIG:
+		case RD_KAFKA_RESP_ERR_INVALID_PARTITIONS:
+		case RD_KAFKA_RESP_ERR_INVALID_REQUEST:
+		case RD_KAFKA_RESP_ERR_POLICY_VIOLATION:
+			return MO_TOPIC_REFUSED;
+		default:
+			return MO_TOPIC_WAIT;
+	}
 }

@@ -37,8 +37,10 @@ typedef struct MoRoute
 	int64		contract_id;	/* hash key */
 	bool		loaded;
 	MoContractInfo info;
-	MoTopic    *topic;			/* NULL: the topic can never exist */
-	const char *refusal;		/* why, as a sentence */
+	MoTopic    *topic;			/* NULL: the topic cannot be used */
+	const char *reason;			/* why: a word, … */
+	char	   *refusal;		/* … and a sentence */
+	TimestampTz look_at;		/* whether it can, is asked again then */
 } MoRoute;
 
 /* Key of MoPublisher.dead_known. */
@@ -230,6 +232,11 @@ extern void mo_resume_take_position(MoPublisher *pub, bool found,
 									const MoMarker *m, XLogRecPtr slot);
 
 /* routes.c */
+
+/*
+ * The route of a contract; NULL when there is no such contract.  May wait for
+ * the scribe and for Kafka.
+ */
 extern MoRoute *mo_route_find(MoPublisher *pub, int64 contract_id);
 
 /* envelope.c */

@@ -8,10 +8,14 @@
  * every re-decode.  The first use of a contract makes sure that its topic
  * exists with the partitions the contract says.
  *
- * A topic that is missing and may not be created, or has another number of
- * partitions, stops the stream in a state that names it: later events must
- * not overtake.  A name no broker accepts is no such case: its events become
- * dead letters.
+ * A topic that is missing and may not be created yet stops the stream in a
+ * state that names it, for later events must not overtake; brokers that are
+ * down and rights that are missing come by and by.  What the brokers refuse
+ * (settings, a broker's policy, more replicas than there are brokers, another
+ * number of partitions than the topic has) is waited for as long as
+ * mesh_outbox.topic_timeout says, lest one team's mistake stop the events of
+ * all: then its events become dead letters.  A name that no broker accepts is
+ * not waited for.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,9 +27,12 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "guc.h"
 #include "publisher/publisher.h"
 
-#define TOPIC_RETRY_MS 2000
+/* How often a topic is looked at: while it is waited for, and once given up. */
+#define TOPIC_RETRY_MS	2000
+#define TOPIC_LOOK_MS	10000
 
 static HTAB *routes;
 
@@ -85,7 +92,109 @@ obey_limit(MoPublisher *pub, int64 limit)
 	mo_recover_renew(pub);
 }
 
-/* Makes sure of the topic; returns when it can be used or never can. */
+/* ---------------------------------------------------------------------
+ * Topics
+ * ---------------------------------------------------------------------
+ */
+
+/* How a look at a topic ended. */
+typedef struct TopicLook
+{
+	bool		ready;
+	MoTopicVerdict verdict;		/* when it is not */
+	char	   *problem;		/* for people */
+	const char *remedy;
+} TopicLook;
+
+static TopicLook
+wrong_partitions(const MoTopicSpec *spec, int partitions)
+{
+	return (TopicLook) {
+		.verdict = MO_TOPIC_REFUSED,
+		.problem = psprintf("topic \"%s\" has %d partitions, its contract says %d",
+							spec->name, partitions, spec->partitions),
+		.remedy = "Events of one key would change their partition. Propose a contract version with the new number, or give the topic the number the contract says.",
+	};
+}
+
+static TopicLook
+not_there(const MoTopicSpec *spec, const MoKafkaError *error)
+{
+	TopicLook	look = {
+		.verdict = mo_producer_topic_verdict(error),
+		.problem = psprintf("topic \"%s\" does not exist and could not be created: %s",
+							spec->name, error->message),
+	};
+
+	look.remedy = look.verdict == MO_TOPIC_REFUSED ?
+		"Create the topic with settings that the brokers take, or propose a contract version with such settings (alter_product)." :
+		"Create the topic, or let the publisher's principal create topics.";
+	return look;
+}
+
+/*
+ * Looks once.  The pipeline may have to recover meanwhile, which needs the
+ * same lane: it must neither find it busy nor overwrite the result.
+ */
+static TopicLook
+look_at_topic(MoPublisher *pub, const MoTopicSpec *spec)
+{
+	const MoKafkaError *result;
+	char		id[64];
+	int			partitions;
+
+	pub->running = false;
+	mo_producer_start_ensure_topic(pub->producer, spec);
+	result = mo_publisher_await(pub, MO_LANE_CONTROL);
+	pub->running = true;
+	if (result->status != MO_KAFKA_OK)
+		return not_there(spec, result);
+	partitions = mo_producer_topic_partitions(pub->producer, id, sizeof(id));
+	if (partitions != spec->partitions)
+		return wrong_partitions(spec, partitions);
+	return (TopicLook) {.ready = true};
+}
+
+/* From now on its events are dead letters; now and then it is looked again. */
+static void
+refuse_topic(MoPublisher *pub, MoRoute *route, const TopicLook *look)
+{
+	if (route->refusal == NULL)
+		ereport(LOG,
+				(errmsg("publisher \"%s\" puts the events of contract " INT64_FORMAT " to the dead letters: %s",
+						pub->hello.name, route->contract_id, look->problem),
+				 errhint("%s", look->remedy)));
+	else
+		pfree(route->refusal);
+	route->reason = look->verdict == MO_TOPIC_IMPOSSIBLE ? "invalid_topic" : "topic_refused";
+	route->refusal = MemoryContextStrdup(TopMemoryContext, look->problem);
+	route->look_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+												 TOPIC_LOOK_MS);
+	if (pub->slot->state == MO_STATE_WAITING_TOPIC)
+		mo_publisher_set_state(pub, MO_STATE_STREAMING, NULL, NULL);
+}
+
+/*
+ * How much longer to wait for a topic that is refused since "since", in ms.
+ * Whoever has many such topics must not stop the others by them: of its time a
+ * publisher spends a tenth at most on it.
+ */
+static long
+patience(const MoRoute *route, TimestampTz since)
+{
+	static TimestampTz rested = 0;
+	TimestampTz now = GetCurrentTimestamp();
+	long		left;
+
+	if (route->refusal != NULL || since < rested)
+		return 0;
+	left = mo_guc_topic_timeout * 1000L - (now - since) / 1000;
+	if (left <= 0)
+		rested = now + 9 * (now - since);
+	return Max(left, 0);
+}
+
+/* Makes sure of the topic; returns when it can be used or is given up. */
 static void
 prepare_topic(MoPublisher *pub, MoRoute *route)
 {
@@ -95,47 +204,28 @@ prepare_topic(MoPublisher *pub, MoRoute *route)
 		.replication = route->info.replication,
 		.config = route->info.topic_config,
 	};
+	TimestampTz since = GetCurrentTimestamp();
+	TopicLook	look;
 
-	for (;;)
+	while (look = look_at_topic(pub, &spec), !look.ready)
 	{
-		const MoKafkaError *result;
-		char		id[64];
-		int			partitions;
+		long		wait = TOPIC_RETRY_MS;
 
-		/*
-		 * The pipeline may have to recover, which needs the same lane: it
-		 * must neither find it busy nor overwrite the result.
-		 */
-		pub->running = false;
-		mo_producer_start_ensure_topic(pub->producer, &spec);
-		result = mo_publisher_await(pub, MO_LANE_CONTROL);
-		pub->running = true;
-		if (result->status == MO_KAFKA_OK)
+		if (look.verdict == MO_TOPIC_IMPOSSIBLE)
+			wait = 0;
+		else if (look.verdict == MO_TOPIC_REFUSED)
+			wait = Min(wait, patience(route, since));
+		else
+			since = GetCurrentTimestamp();
+		if (wait == 0)
 		{
-			partitions = mo_producer_topic_partitions(pub->producer,
-													  id, sizeof(id));
-			if (partitions == route->info.partitions)
-				break;
-			mo_publisher_set_state(pub, MO_STATE_WAITING_TOPIC,
-								   psprintf("topic \"%s\" has %d partitions, its contract says %d",
-											spec.name, partitions,
-											spec.partitions),
-								   "Events of one key would change their partition. Propose a contract version with the new number, or give the topic the number the contract says.");
-		}
-		else if (mo_producer_topic_impossible(result->code))
-		{
-			route->refusal = MemoryContextStrdup(TopMemoryContext,
-												 psprintf("The topic \"%s\" cannot exist: %s.",
-														  spec.name,
-														  result->message));
+			refuse_topic(pub, route, &look);
 			return;
 		}
-		else
-			mo_publisher_set_state(pub, MO_STATE_WAITING_TOPIC,
-								   psprintf("topic \"%s\" does not exist and could not be created: %s",
-											spec.name, result->message),
-								   "Create the topic, or let the publisher's principal create topics.");
-		mo_publisher_wait_until(pub, TOPIC_RETRY_MS);
+		mo_publisher_set_state(pub, MO_STATE_WAITING_TOPIC, look.problem,
+							   look.remedy);
+		pfree(look.problem);
+		mo_publisher_wait_until(pub, wait);
 	}
 	obey_limit(pub, mo_producer_topic_limit(pub->producer));
 	if (pub->slot->state == MO_STATE_WAITING_TOPIC)
@@ -143,24 +233,29 @@ prepare_topic(MoPublisher *pub, MoRoute *route)
 	route->topic = mo_producer_topic(pub->producer, spec.name);
 }
 
-/*
- * The route of a contract; NULL when there is no such contract.  May wait for
- * the scribe and for Kafka.
- */
+static bool
+is_due(const MoRoute *route)
+{
+	return !route->loaded ||
+		(route->info.found && route->topic == NULL &&
+		 GetCurrentTimestamp() >= route->look_at);
+}
+
 MoRoute *
 mo_route_find(MoPublisher *pub, int64 contract_id)
 {
 	MoRoute    *route = new_route(contract_id);
 
-	if (!route->loaded)
+	if (is_due(route))
 	{
 		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 
-		ask_contract(pub, route);
+		if (!route->loaded)
+			ask_contract(pub, route);
+		MemoryContextSwitchTo(old);
 		if (route->info.found)
 			prepare_topic(pub, route);
 		route->loaded = true;
-		MemoryContextSwitchTo(old);
 	}
 	return route->info.found ? route : NULL;
 }

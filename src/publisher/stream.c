@@ -194,7 +194,7 @@ refusal(const MoRow *row, const MoRoute *route, const char **detail)
 	if (route->topic == NULL)
 	{
 		*detail = route->refusal;
-		return "invalid_topic";
+		return route->reason;
 	}
 	if (row->control &&
 		(row->partition < 0 || row->partition >= route->info.partitions))

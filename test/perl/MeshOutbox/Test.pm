@@ -323,6 +323,7 @@ sub extra_outbox
 	my $topic = $opt{topic} // $product;
 	my $partitions = $opt{partitions} // 3;
 	my $more = $opt{topic_config} ? ", topic_config => '$opt{topic_config}'" : '';
+	$more .= ", replication => $opt{replication}" if $opt{replication};
 	my $to = $opt{publisher} ? ", publisher => '$opt{publisher}'" : '';
 	$node->safe_psql($db, qq(
 		SELECT mesh_outbox.create_product('$product', purpose => 'tests', topic => '$topic',

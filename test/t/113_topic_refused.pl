@@ -1,0 +1,103 @@
+# A topic that the brokers refuse holds up the other products for a bounded
+# time only: then its events become dead letters, in order, and the stream goes
+# on.  What can heal is waited for.
+
+use strict;
+use warnings FATAL => 'all';
+
+use MeshOutbox::Test;
+use Test::More;
+
+my $kafka = start_kafka();
+my $node = new_node('main', q(mesh_outbox.topic_timeout = '3s'));
+create_publisher($node, $kafka);
+simple_outbox($node);
+emit($node, before => 1);
+ok(wait_published($node), 'published');
+
+# Puts events of a product between events of another, and tells what came of
+# them.
+sub mixed
+{
+	my ($table, $id) = @_;
+	$node->safe_psql('postgres', join(';', 'BEGIN', emit_sql("$id-1", 1, $table), emit_sql("$id-good", 1),
+		emit_sql("$id-2", 2, $table), 'COMMIT'));
+	return;
+}
+
+sub dead
+{
+	my ($id) = @_;
+	return $node->safe_psql('postgres', qq(
+		SELECT string_agg(reason || ' ' || key || ' ' || payload, E'\\n' ORDER BY dead_letter_id)
+		FROM mesh_outbox.dead_letters WHERE key LIKE '$id-%'));
+}
+
+sub becomes_dead
+{
+	my ($id, $what) = @_;
+	ok(wait_published($node), "$what: the stream goes on");
+	is(dead($id), qq(topic_refused $id-1 {"n": 1, "id": "$id-1"}\ntopic_refused $id-2 {"n": 2, "id": "$id-2"}),
+		"$what: dead letters, in order, whole");
+	is_deeply([ grep { $_ eq "$id-good" } values_of(consume($kafka, 'sales.orders')) ], ["$id-good"],
+		"$what: the other product's event is out, once");
+	return;
+}
+
+note 'a setting that Kafka does not know';
+extra_outbox($node, 'sales.odd', 'sales.odd', topic_config => '{"no.such.setting": 1}');
+mixed('sales.odd', 'odd');
+ok(wait_state($node, 'waiting for topic'), 'waits for the topic');
+like($node->safe_psql('postgres', q(SELECT problem || ' -> ' || remedy FROM mesh_outbox.doctor() WHERE object = 'publisher main')),
+	qr/waiting for topic.*no\.such\.setting.*propose a contract version/s, 'doctor says for which, and why');
+becomes_dead('odd', 'unknown setting');
+like($node->safe_psql('postgres', q(SELECT DISTINCT detail FROM mesh_outbox.dead_letters WHERE key LIKE 'odd-%')),
+	qr/"sales\.odd".*no\.such\.setting/, 'with what the broker said');
+like($node->safe_psql('postgres', q(SELECT problem FROM mesh_outbox.doctor() WHERE object = 'outbox sales.odd')),
+	qr/2 dead letters since .*no\.such\.setting/, 'and doctor too');
+is(status($node)->{state}, 'streaming', 'streaming');
+
+note 'more replicas than there are brokers, soon after: patience is used up';
+my $log = -s $node->logfile;
+extra_outbox($node, 'sales.safer', 'sales.safer', replication => 3);
+mixed('sales.safer', 'safer');
+becomes_dead('safer', 'too many replicas');
+unlike(PostgreSQL::Test::Utils::slurp_file($node->logfile, $log), qr/waiting for topic/, 'without another wait');
+
+note 'the first version of a topic with another number of partitions';
+kafka('create', $kafka, 'sales.narrow', 1);
+extra_outbox($node, 'sales.narrow', 'sales.narrow', partitions => 3);
+mixed('sales.narrow', 'narrow');
+becomes_dead('narrow', 'other number of partitions');
+
+note 'mended: a version with other settings';
+$node->safe_psql('postgres', qq(
+	SELECT mesh_outbox.alter_product('sales.odd', topic_config => '{}');
+	SELECT mesh_outbox.propose_contract('sales.odd', 'OrderPlaced', version => '1.0.1', key => '/id',
+		schema => '$MeshOutbox::Test::SCHEMA');
+	CALL mesh_outbox.cut_over('sales.odd', 'OrderPlaced', '1.0.1')));
+emit_into_crash($node, emit_sql('odd-mended', 1, 'sales.odd'));
+ok(wait_published($node), 'goes on');
+is_deeply([ values_of(consume($kafka, 'sales.odd')) ], ['odd-mended'], 'events come to the topic from then on');
+
+note 'mended on the other side: the topic is made as it should be';
+kafka('create', $kafka, 'sales.safer', 3);
+ok(until_true('the topic to be looked at again', sub {
+	emit_into_crash($node, emit_sql('again', 1, 'sales.safer'));
+	wait_published($node);
+	return scalar(consume($kafka, 'sales.safer')) > 0;
+}, 30), 'the next event after a while is published');
+
+note 'after a crash nothing is published that is dead';
+$log = -s $node->logfile;
+extra_outbox($node, 'sales.crash', 'sales.crash', topic_config => '{"no.such.setting": 1}');
+my $order = fault($node, 'dead_letter_durable:crash');
+emit_into_crash($node, emit_sql('crash-1', 1, 'sales.crash'), emit_sql('crash-good', 1), emit_sql('crash-2', 2, 'sales.crash'));
+await_crash($node, $order, $log);
+kafka('create', $kafka, 'sales.crash', 3);
+ok(wait_published($node), 'the stream goes on');
+my $dead = $node->safe_psql('postgres', q(SELECT count(*) FROM mesh_outbox.dead_letters WHERE key LIKE 'crash-%'));
+is($dead + grep({ /^crash-/ } values_of(consume($kafka, 'sales.crash'))), 2, 'each event is here or there');
+is_deeply([ grep { $_ eq 'crash-good' } values_of(consume($kafka, 'sales.orders')) ], ['crash-good'], 'once');
+
+done_testing();
