@@ -1,0 +1,121 @@
+"""How fast a backlog goes, and what it costs: one-row transactions piled up
+while the contender is held, one large transaction, and the loop that does
+nothing but produce."""
+import os
+
+import plot
+from contenders import Loop
+from kafka import until
+from load import one_row_transactions, one_transaction
+from measure import Processes, Sampler, watch_drain
+
+DRAIN_TIMEOUT = 1800
+
+
+def verify(rig, c):
+    """A rate counts only if every row of the outbox is in the topic, once."""
+    rows = c.server.sql("SELECT count(*) FROM bench.outbox")[0][0]
+    reader = rig.reader(c, "begin")
+    until(lambda: reader.count() >= rows, 600, "all events")
+    seen, records = reader.stop()
+    if records != rows or len(seen) != rows:
+        raise RuntimeError(f"{c.label}: {rows} rows, {records} records, {len(seen)} different")
+
+
+def drained(rig, c, events):
+    """Releases a held contender with "events" in its outbox; what it took.
+
+    The rate is that between the first events seen by read-committed consumers
+    and the last: how long a JVM or a worker takes to start is a column of its
+    own."""
+    end = c.end()
+    before = end.total()
+    processes = Processes(c.pids)
+    broker = [rig.broker_cpu()] * 2
+
+    def looked():
+        processes.look()
+        broker[1] = rig.broker_cpu()
+
+    with Sampler(processes, 0.05):
+        c.release()
+        curve = watch_drain(end, before, events, looked, DRAIN_TIMEOUT)
+    first, last = curve[0], curve[-1]
+    seconds, count = last[0] - first[0], last[1] - first[1]
+    row = {"events/s": count / seconds if seconds > 0.2 else events / last[0],
+           "first event s": first[0], "all s": last[0],
+           "CPU µs/event": sum(processes.cpu.get(g, 0.0) for g in c.groups) / events * 1e6}
+    for g in c.groups:
+        row[f"{g} µs/event"] = processes.cpu.get(g, 0.0) / events * 1e6
+        row[f"{g} MB"] = processes.peak.get(g, 0.0)
+    row["broker µs/event"] = (broker[1] - broker[0]) / events * 1e6
+    verify(rig, c)
+    return row
+
+
+def in_turn(contenders, run):
+    """Another one begins each time."""
+    shift = run % len(contenders)
+    return contenders[shift:] + contenders[:shift]
+
+
+def backlog(rig, c, run, events):
+    try:
+        c.start(run)
+        c.hold()
+        return drained(rig, c, one_row_transactions(c.server, events))
+    finally:
+        c.stop()
+
+
+def large(rig, c, run, events):
+    try:
+        c.start(run)
+        c.hold()
+        return drained(rig, c, one_transaction(c.server, c.select(), events))
+    finally:
+        c.stop()
+
+
+def loop(c, run, events):
+    r = c.run(run, events)
+    return {"events/s": events / r["seconds"], "all s": r["seconds"],
+            "CPU µs/event": r["cpu"] / events * 1e6, "broker µs/event": r["broker"] / events * 1e6}
+
+
+CASES = {"one-row transactions": backlog, "one transaction": large}
+
+
+def run(rig, contenders, results):
+    o = rig.options
+    # Once before, unmeasured: a JVM compiles what it has just begun to use.
+    for c in contenders:
+        rig.say(f"drain: warming up {c.label}")
+        if isinstance(c, Loop):
+            loop(c, 0, o.warmup_events)
+        else:
+            backlog(rig, c, 0, o.warmup_events)
+    for i in range(o.runs):
+        for c in in_turn(contenders, i):
+            for case, function in CASES.items():
+                if isinstance(c, Loop):
+                    if case == "one transaction":
+                        continue
+                    row = loop(c, i + 1, o.events)
+                else:
+                    row = function(rig, c, i + 1, o.events)
+                rig.say(f"drain {i + 1}/{o.runs}: {c.label}, {case}: {row['events/s']:,.0f} events/s")
+                results.add(contender=c.label, case=case, events=o.events, run=i + 1, **row)
+
+
+def draw(results, about):
+    for case in CASES:
+        rows = results.medians("events/s", case=case)
+        if rows:
+            plot.bars(os.path.join(results.out, f"drain-{case.split()[0]}-{case.split()[1][:3]}.svg"),
+                      f"Drain of {rows[0][0]['events']:,} events, {case}", "events/s",
+                      [(k["contender"], *v) for k, *v in rows], about)
+    rows = results.medians("CPU µs/event", case="one-row transactions")
+    plot.bars(os.path.join(results.out, "cpu.svg"),
+              "Processor time per event at full rate, broker excluded", "µs",
+              [(k["contender"], *v) for k, *v in rows], about)

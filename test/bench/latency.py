@@ -1,0 +1,92 @@
+"""Commit to read-committed consumer at a steady rate, synchronous_commit = on,
+and what it costs; rate 0 is doing nothing."""
+import os
+import time
+
+import plot
+from drain import in_turn
+from kafka import until
+from load import Steady, steady
+from measure import Processes, Sampler, wakeups
+
+HEAD_START_S = 1.0          # connections and plans are not measured
+BEHIND_S = 180              # the longest that consumers may lag behind
+
+
+def idle(rig, c, seconds):
+    pids = [p for group in c.pids().values() for p in group]
+    processes = Processes(c.pids)
+    before = sum(map(wakeups, pids))
+    time.sleep(seconds)
+    processes.look()
+    return {"CPU %": sum(processes.cpu.values()) / seconds * 100,
+            "wake-ups/s": (sum(map(wakeups, pids)) - before) / seconds,
+            **{f"{g} MB": processes.peak[g] for g in c.groups}}
+
+
+def under_load(rig, c, rate, seconds):
+    reader = rig.reader(c, "end")
+    since = c.server.sql("SELECT clock_timestamp()")[0][0]
+    processes = Processes(c.pids)
+    broker = rig.broker_cpu()
+    started = time.monotonic()
+    with Sampler(processes):
+        steady(c.server, c.steady(), rate, seconds, rig.dir)
+        took = time.monotonic() - started
+        broker = rig.broker_cpu() - broker
+    total = c.server.sql("SELECT count(*) FROM bench.outbox"
+                         " WHERE pg_xact_commit_timestamp(xmin) > %s", since)[0][0]
+    until(lambda: reader.count() >= total, BEHIND_S, f"{c.label}'s last events")
+    seen, records = reader.stop()
+    if records != total:
+        raise RuntimeError(f"{c.label}: {total} rows, {records} records")
+    rows = c.server.sql(
+        f"SELECT {c.ids}::text, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8"
+        " FROM bench.outbox WHERE pg_xact_commit_timestamp(xmin) > %s + %s::interval",
+        since, f"{HEAD_START_S} s")
+    ms = sorted((seen[i] - t) * 1000 for i, t in rows)
+    own = sum(processes.cpu[g] for g in c.groups)
+    return {"events/s": len(rows) / (took - HEAD_START_S),
+            "p50 ms": ms[len(ms) // 2], "p99 ms": ms[int(len(ms) * .99)],
+            "p99.9 ms": ms[int(len(ms) * .999)], "max ms": ms[-1],
+            "CPU %": own / took * 100,
+            **{f"{g} %": processes.cpu[g] / took * 100 for g in c.groups},
+            "broker %": broker / took * 100,
+            **{f"{g} MB": processes.peak[g] for g in c.groups}}
+
+
+def run(rig, contenders, results):
+    """A broker that has just started compiles its code for a minute, on a core
+    that is not its own; so the load runs unmeasured first."""
+    o = rig.options
+    for i in range(o.runs):
+        for c in in_turn(contenders, i):
+            try:
+                c.start(i)
+                warmup = o.warmup if i == 0 else o.warmup // 5
+                if warmup > 0:
+                    rig.say(f"latency {i + 1}/{o.runs}: warming up {c.label} for {warmup} s")
+                    steady(c.server, c.steady(), 1000, warmup, rig.dir)
+                for rate in o.rates:
+                    row = (under_load(rig, c, rate, o.seconds) if rate else
+                           idle(rig, c, o.seconds))
+                    rig.say(f"latency {i + 1}/{o.runs}: {c.label}, {rate:,}/s: "
+                            + ", ".join(f"{k} {row[k]:.1f}" for k in ("p50 ms", "p99 ms", "CPU %")
+                                        if k in row))
+                    results.add(contender=c.label, rate=rate, run=i + 1, **row)
+            finally:
+                c.stop()
+
+
+def draw(results, about):
+    for column, name in (("p50 ms", "p50"), ("p99 ms", "p99"), ("CPU %", "cpu")):
+        series = {}
+        for key, *values in results.medians(column):
+            if key["rate"] > 0:
+                series.setdefault(key["contender"], []).append((key["rate"], *values))
+        if series:
+            what = {"p50": "median", "p99": "99th percentile", "cpu": "processor time"}[name]
+            plot.lines(os.path.join(results.out, f"latency-{name}.svg"),
+                       "Processor time at a steady rate, broker excluded" if name == "cpu"
+                       else f"Commit to read-committed consumer, {what}",
+                       "events/s", "% of a core" if name == "cpu" else "ms", series, about)
