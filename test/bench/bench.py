@@ -16,13 +16,19 @@ import sys
 
 from rig import Rig
 import drain
+import growth
+import insert
 import latency
+import memory
 import report
 from contenders import Debezium, Loop, Ours
 
 SCENARIOS = {
     "drain": (drain, "Drain of a backlog"),
     "latency": (latency, "Commit to read-committed consumer"),
+    "memory": (memory, "Memory"),
+    "growth": (growth, "Growth"),
+    "insert": (insert, "INSERT beside a plain table"),
 }
 
 
@@ -43,6 +49,11 @@ def arguments():
                    help="seconds of load before the first latencies (%(default)s)")
     p.add_argument("--backlogs", type=lambda s: [int(x) for x in s.split(",")],
                    default=[100_000, 1_000_000], help="of growth, separated by commas")
+    p.add_argument("--growth-events", type=int, default=400_000,
+                   help="with each number of outboxes and contracts (%(default)s)")
+    p.add_argument("--wide-mb", type=int, default=1000,
+                   help="size of the wide transaction (%(default)s)")
+    p.add_argument("--insert-seconds", type=int, default=10, help="(%(default)s)")
     p.add_argument("--only", help="contenders whose label has this word")
     p.add_argument("--dir", required=True, help=argparse.SUPPRESS)
     p.add_argument("--bindir", required=True, help=argparse.SUPPRESS)

@@ -52,7 +52,7 @@ class Connect:
                  "-cp", os.path.join(self.jars, "*"),
                  "org.apache.kafka.connect.cli.ConnectDistributed", worker],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        until(lambda: self.ask("GET", "/connectors") is not None, 180, "Kafka Connect")
+        until(lambda: self._listed() is not None, 180, "Kafka Connect")
 
     def stop(self):
         if self.process is not None:
@@ -89,6 +89,9 @@ class Connect:
                 raise RuntimeError(f"Debezium failed: {task['trace'][:3000]}")
         return status["connector"]["state"], [t["state"] for t in status["tasks"]]
 
+    def _listed(self):
+        return self.ask("GET", "/connectors")
+
     def create(self, name, config):
         until(lambda: self.ask("PUT", f"/connectors/{name}/config", config) is not None,
               60, "a connector")
@@ -96,8 +99,10 @@ class Connect:
 
     def delete(self, name):
         self.ask("DELETE", f"/connectors/{name}")
-        until(lambda: name not in (self.ask("GET", "/connectors") or [name]), 60,
-              "the connector's end")
+        def gone():
+            listed = self._listed()
+            return listed is not None and name not in listed
+        until(gone, 60, "the connector's end")
 
     def stop_connector(self, name):
         until(lambda: self.ask("PUT", f"/connectors/{name}/stop") is not None, 60, "a stop")

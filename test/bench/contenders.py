@@ -30,19 +30,25 @@ def library_version(path):
     return library.rd_kafka_version_str().decode()
 
 
+WARM_EVENTS = 100        # that pass through before anything is measured
+
+
 class Contender:
-    groups = ()             # of processes whose processor time is its own
+    groups = ()             # of its own processes, the one that publishes first
 
     def __init__(self, rig, key, label):
         self.rig, self.key, self.label = rig, key, label
         self.server = self.topic = None
+        self.tables = []        # that its events are inserted into
 
     def conf(self):
         return CONF
 
-    def start(self, number, environment=()):
+    def start(self, environment=()):
+        number = self.rig.serial()
         self.server = Server(self.rig.bindir, self.rig.dir, f"{self.key}-{number}")
         self.topic = f"bench.{self.key}-{number}"
+        self.tables = ["bench.outbox"]
         self.server.init()
         self.server.write("harness.conf", self.conf(), "a")
         saved = {name: os.environ.get(name) for name, _ in environment}
@@ -82,8 +88,8 @@ class Ours(Contender):
     def conf(self):
         return CONF + "mesh_outbox.restart_delay = '1s'\n"
 
-    def start(self, number):
-        super().start(number, [("LD_LIBRARY_PATH", self.rdkafka)] if self.rdkafka else ())
+    def start(self):
+        super().start([("LD_LIBRARY_PATH", self.rdkafka)] if self.rdkafka else ())
         sql = self.server.sql
         sql("CREATE EXTENSION mesh_outbox")
         sql("SELECT mesh_outbox.create_publisher('main', brokers => %s)", self.rig.cluster.bootstrap)
@@ -98,7 +104,7 @@ class Ours(Contender):
         sql("SELECT mesh_outbox.create_outbox('bench.outbox', product => 'bench.orders')")
         sql(procedure(self.insert + "VALUES ('OrderPlaced', " + PAYLOAD.format(id="i") + ")"))
         # The topic exists before anything is measured.
-        sql("CALL bench.fill(100, 0)")
+        sql("CALL bench.fill(%s, 0)", WARM_EVENTS)
         self.published()
         maps = self.maps()
         assert (self.rdkafka in maps) if self.rdkafka else ("/usr/lib" in maps), maps
@@ -154,37 +160,35 @@ class Debezium(Contender):
     """The outbox pattern as its documentation has it: Outbox Event Router,
     exactly-once on, payload and key as text."""
     header = "id"
-    insert = "INSERT INTO bench.outbox (aggregatetype, aggregateid, type, payload) "
+    insert = "INSERT INTO bench.outbox (id, aggregatetype, aggregateid, type, payload) "
     groups = ("Connect", "walsender")
     ids = "id"
 
     def __init__(self, rig, key, label, tuning):
         super().__init__(rig, key, label)
-        self.tuning = tuning
+        self.tuning, self.name = tuning, None
 
     @property
     def settings(self):
-        return ", ".join(f"{k}={v}" for k, v in DEBEZIUM[self.tuning].items()) or "defaults"
+        own = {"extended.headers.enabled": "false", **DEBEZIUM[self.tuning]}
+        return "2 headers; " + ", ".join(f"{k}={v}" for k, v in own.items())
 
-    def start(self, number):
-        super().start(number)
+    def start(self):
+        super().start()
         sql = self.server.sql
         sql("CREATE SCHEMA bench")
-        # Keys of the index grow, as those of a UUID version 7 do.
         sql("CREATE SEQUENCE bench.ids CACHE 100")
         sql("""CREATE TABLE bench.outbox (
-                id uuid PRIMARY KEY DEFAULT
-                    ('00000000-0000-7000-8000-' || lpad(to_hex(nextval('bench.ids')), 12, '0'))::uuid,
-                aggregatetype varchar(255) NOT NULL, aggregateid varchar(255) NOT NULL,
-                type varchar(255) NOT NULL, payload jsonb)""")
+                id uuid PRIMARY KEY, aggregatetype varchar(255) NOT NULL,
+                aggregateid varchar(255) NOT NULL, type varchar(255) NOT NULL, payload jsonb)""")
         sql("CREATE PUBLICATION bench FOR TABLE bench.outbox WITH (publish = 'insert')")
         self.rig.cluster.create_topic(self.topic, PARTITIONS)
         sql(procedure(self.insert + "VALUES (" + self.row("i", PAYLOAD) + ")"))
         self.name = self.topic.replace(".", "-")
         self.rig.connect.create(self.name, self.connector())
         before = self.end().total()
-        sql("CALL bench.fill(100, 0)")
-        until(lambda: self.end().total() >= before + 100, 120, "Debezium's first events")
+        sql("CALL bench.fill(%s, 0)", WARM_EVENTS)
+        until(lambda: self.end().total() >= before + WARM_EVENTS, 120, "Debezium's first events")
 
     def connector(self):
         return {
@@ -197,7 +201,7 @@ class Debezium(Contender):
             "publication.name": "bench", "publication.autocreate.mode": "disabled",
             "table.include.list": "bench.outbox", "snapshot.mode": "no_data",
             "tombstones.on.delete": "false",
-            # Three more headers on each record, or none.
+            # Else three more headers on each record.
             "extended.headers.enabled": "false",
             "transforms": "outbox",
             "transforms.outbox.type": "io.debezium.transforms.outbox.EventRouter",
@@ -206,13 +210,18 @@ class Debezium(Contender):
             **DEBEZIUM[self.tuning]}
 
     def stop(self):
-        if self.server is not None:
+        if self.name is not None:
+            self.hold()
             self.rig.connect.delete(self.name)
+            self.name = None
         super().stop()
 
     def hold(self):
         self.rig.connect.stop_connector(self.name)
-        until(lambda: not self.walsenders(), 60, "the end of Debezium's replication")
+        # The walsender keeps the slot for a moment after Connect has let go.
+        until(lambda: not self.server.sql(
+            "SELECT 1 FROM pg_replication_slots WHERE active UNION ALL"
+            " SELECT 1 FROM pg_stat_replication"), 60, "the end of Debezium's replication")
 
     def release(self):
         self.rig.connect.resume(self.name)
@@ -224,7 +233,9 @@ class Debezium(Contender):
         return {"Connect": [self.rig.connect.process.pid], "walsender": self.walsenders()}
 
     def row(self, number, payload):
-        return (f"'{self.topic}', ({number})::text, 'OrderPlaced', " + payload.format(id=number))
+        """Ids grow, as UUIDs of version 7 do, so that the index stays cheap."""
+        return ("('00000000-0000-7000-8000-' || lpad(to_hex(nextval('bench.ids')), 12, '0'))::uuid,"
+                f" '{self.topic}', ({number})::text, 'OrderPlaced', " + payload.format(id=number))
 
     def select(self, payload=PAYLOAD):
         return (self.insert + "SELECT " + self.row("g", payload)
@@ -243,8 +254,8 @@ class Loop:
         self.rig, self.key, self.label = rig, key, label
         self.headers, self.batch, self.rdkafka = headers, batch, rdkafka
 
-    def run(self, number, events):
-        topic = f"bench.{self.key}-{number}"
+    def run(self, events):
+        topic = f"bench.{self.key}-{self.rig.serial()}"
         self.rig.cluster.create_topic(topic, PARTITIONS)
         environment = dict(os.environ)
         if self.rdkafka:

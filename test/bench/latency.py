@@ -19,9 +19,10 @@ def idle(rig, c, seconds):
     before = sum(map(wakeups, pids))
     time.sleep(seconds)
     processes.look()
-    return {"CPU %": sum(processes.cpu.values()) / seconds * 100,
-            "wake-ups/s": (sum(map(wakeups, pids)) - before) / seconds,
-            **{f"{g} MB": processes.peak[g] for g in c.groups}}
+    return {"CPU %": processes.total_cpu() / seconds * 100,
+            "publisher or Connect %": processes.cpu[c.groups[0]] / seconds * 100,
+            "anonymous MB": processes.total_peak(),
+            "wake-ups/s": (sum(map(wakeups, pids)) - before) / seconds}
 
 
 def under_load(rig, c, rate, seconds):
@@ -45,14 +46,12 @@ def under_load(rig, c, rate, seconds):
         " FROM bench.outbox WHERE pg_xact_commit_timestamp(xmin) > %s + %s::interval",
         since, f"{HEAD_START_S} s")
     ms = sorted((seen[i] - t) * 1000 for i, t in rows)
-    own = sum(processes.cpu[g] for g in c.groups)
     return {"events/s": len(rows) / (took - HEAD_START_S),
             "p50 ms": ms[len(ms) // 2], "p99 ms": ms[int(len(ms) * .99)],
             "p99.9 ms": ms[int(len(ms) * .999)], "max ms": ms[-1],
-            "CPU %": own / took * 100,
-            **{f"{g} %": processes.cpu[g] / took * 100 for g in c.groups},
-            "broker %": broker / took * 100,
-            **{f"{g} MB": processes.peak[g] for g in c.groups}}
+            "CPU %": processes.total_cpu() / took * 100,
+            "publisher or Connect %": processes.cpu[c.groups[0]] / took * 100,
+            "broker %": broker / took * 100, "anonymous MB": processes.total_peak()}
 
 
 def run(rig, contenders, results):
@@ -62,12 +61,12 @@ def run(rig, contenders, results):
     for i in range(o.runs):
         for c in in_turn(contenders, i):
             try:
-                c.start(i)
+                c.start()
                 warmup = o.warmup if i == 0 else o.warmup // 5
                 if warmup > 0:
                     rig.say(f"latency {i + 1}/{o.runs}: warming up {c.label} for {warmup} s")
                     steady(c.server, c.steady(), 1000, warmup, rig.dir)
-                for rate in o.rates:
+                for rate in sorted(o.rates, key=lambda r: r or float("inf")):
                     row = (under_load(rig, c, rate, o.seconds) if rate else
                            idle(rig, c, o.seconds))
                     rig.say(f"latency {i + 1}/{o.runs}: {c.label}, {rate:,}/s: "

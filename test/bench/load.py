@@ -13,9 +13,9 @@ SCHEMA = """{"type": "object", "properties": {
 # The most transactions a second: beyond, they get more rows.
 MAX_TRANSACTIONS = 2000
 # A row of about half a megabyte, hardly compressible.
-WIDE = """jsonb_build_object('id', {id}::text, 'customer', 'c', 'amount', 1, 'currency', 'EUR',
- 'note', (SELECT string_agg(md5(({id} * 20000 + n)::text), '') FROM generate_series(1, 16000) n))"""
 WIDE_BYTES = 512_000
+WIDE = ("jsonb_build_object('id', {id}::text, 'customer', 'c', 'amount', 1, 'currency', 'EUR',"
+        f" 'note', (SELECT substr(note, {{id}}::int % 3000 + 1, {WIDE_BYTES}) FROM bench.wide))")
 JOBS = 4
 
 
@@ -51,6 +51,11 @@ def one_row_transactions(server, events):
         raise errors[0]
     server.sql("CHECKPOINT")
     return events // JOBS * JOBS
+
+
+def prepare_wide(server):
+    server.sql("CREATE TABLE bench.wide AS SELECT string_agg(md5(n::text), '') AS note"
+               f" FROM generate_series(1, {(WIDE_BYTES + 3000) // 32 + 1}) n")
 
 
 def one_transaction(server, insert_select, rows):

@@ -50,7 +50,6 @@ class Processes:
     some moment.  A process that began later counts from its own beginning."""
 
     def __init__(self, groups):
-        self.first = {}
         self.cpu = {}
         self.peak = {}
         self.find = groups
@@ -63,6 +62,13 @@ class Processes:
                 self.peak[name] = max(self.peak.get(name, 0.0), sum(map(anonymous_mb, pids)))
             except (OSError, StopIteration):
                 continue            # it ended just now; the last look stands
+
+    def total_cpu(self):
+        return sum(self.cpu.values())
+
+    def total_peak(self):
+        """Of groups: each one's own highest, whenever that was."""
+        return sum(self.peak.values())
 
 
 class Sampler:

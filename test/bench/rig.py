@@ -26,6 +26,7 @@ class Rig:
         self.cluster = Cluster(os.path.join(options.dir, "kafka"))
         self.connect = self._admin = None
         self.started = time.monotonic()
+        self.begun = 0
 
     def start(self):
         self.cluster.create(1)
@@ -45,6 +46,12 @@ class Rig:
         """Progress, apart from the results."""
         seconds = int(time.monotonic() - self.started)
         print(f"[{seconds // 60:3d}:{seconds % 60:02d}] {what}", file=sys.stderr, flush=True)
+
+    def serial(self):
+        """A number for a server, a topic, a connector that no other had: what
+        Kafka Connect stores of a connector outlives it."""
+        self.begun += 1
+        return self.begun
 
     def topics(self):
         return self._admin.list_topics(timeout=20).topics
