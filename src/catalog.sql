@@ -141,8 +141,12 @@ CREATE TABLE mesh_outbox.contract (
     event_time_pointer text,
     -- how long before its insertion an event may have happened; NULL: any time
     max_lateness       interval CHECK (max_lateness >= '0'),
+    -- what the key, as a text, must satisfy; NULL: anything
+    key_schema         jsonb,
     -- what the row's headers must satisfy; NULL: anything
     headers_schema     jsonb,
+    -- rules that do not refuse an event: [{"path", "rule", "action"}]; NULL: none
+    anomalies          jsonb CHECK (jsonb_typeof(anomalies) = 'array'),
     -- the wire
     topic              text NOT NULL,
     partitions         int NOT NULL,

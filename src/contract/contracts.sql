@@ -143,11 +143,40 @@ COMMENT ON FUNCTION mesh_outbox.next_version(text, text) IS
     'the version a proposal gets that does not name one';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.next_version(text, text) FROM PUBLIC;
 
+CREATE FUNCTION mesh_outbox.check_anomalies(anomalies jsonb) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    faulty jsonb;
+BEGIN
+    IF jsonb_typeof(anomalies) <> 'array' THEN
+        faulty := anomalies;
+    ELSE
+        SELECT a INTO faulty FROM jsonb_array_elements(anomalies) a
+        WHERE (jsonb_typeof(a) = 'object'
+               AND jsonb_typeof(a -> 'path') = 'string' AND a ->> 'path' ~ '^(/([^~/]|~[01])*)*$'
+               AND coalesce(jsonb_typeof(a -> 'rule'), 'string') = 'string'
+               AND a -> 'action' <@ '["reject", "quarantine", "observe"]'
+               AND a - '{path,rule,action}'::text[] = '{}') IS NOT TRUE
+        LIMIT 1;
+    END IF;
+    IF faulty IS NOT NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('invalid anomaly %s', faulty),
+            DETAIL = 'An anomaly has a path (a JSON Pointer, * for any step), an action (reject, quarantine or observe) and perhaps a rule (a keyword, or unknown property, key, key_schema, event_time, lateness, headers).',
+            HINT = 'For example [{"path": "/total", "rule": "maximum", "action": "observe"}].';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.check_anomalies(jsonb) IS 'error if a contract''s anomalies cannot be right';
+
 -- The version as it would be recorded: arguments checked, defaults filled in.
 CREATE FUNCTION mesh_outbox.draft_contract(
     product text, event_type text, schema json, key text, version text, event_time text,
     description text, compatibility text, enforcement text, open boolean, topic text,
-    max_lateness interval DEFAULT NULL, headers json DEFAULT NULL)
+    max_lateness interval DEFAULT NULL, headers json DEFAULT NULL, key_schema json DEFAULT NULL,
+    anomalies jsonb DEFAULT NULL)
     RETURNS mesh_outbox.contract
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
@@ -209,6 +238,11 @@ BEGIN
     IF headers IS NOT NULL THEN
         draft.headers_schema := mesh_outbox.resolve_schema(headers);
     END IF;
+    IF key_schema IS NOT NULL THEN
+        draft.key_schema := mesh_outbox.resolve_schema(key_schema);
+    END IF;
+    PERFORM mesh_outbox.check_anomalies(anomalies);
+    draft.anomalies := nullif(anomalies, '[]');
     -- a major is a stream of its own
     draft.topic := coalesce(topic, owning.topic || CASE WHEN numbers[1] > 1 THEN '.v' || numbers[1] ELSE '' END);
     draft.partitions := owning.partitions;
@@ -232,27 +266,27 @@ BEGIN
     RETURN draft;
 END
 $$;
-COMMENT ON FUNCTION mesh_outbox.draft_contract(text, text, json, text, text, text, text, text, text, boolean, text, interval, json) IS
+COMMENT ON FUNCTION mesh_outbox.draft_contract(text, text, json, text, text, text, text, text, text, boolean, text, interval, json, json, jsonb) IS
     'a contract version as it would be recorded; error if an argument cannot be right';
 REVOKE EXECUTE ON FUNCTION
-    mesh_outbox.draft_contract(text, text, json, text, text, text, text, text, text, boolean, text, interval, json) FROM PUBLIC;
+    mesh_outbox.draft_contract(text, text, json, text, text, text, text, text, text, boolean, text, interval, json, json, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION mesh_outbox.check_contract(
     product text, event_type text, schema json, key text, version text DEFAULT NULL,
     event_time text DEFAULT NULL, description text DEFAULT NULL,
     compatibility text DEFAULT 'FULL_TRANSITIVE', enforcement text DEFAULT 'enforce',
     open boolean DEFAULT false, topic text DEFAULT NULL, max_lateness interval DEFAULT NULL,
-    headers json DEFAULT NULL)
+    headers json DEFAULT NULL, key_schema json DEFAULT NULL, anomalies jsonb DEFAULT NULL)
     RETURNS TABLE (severity text, rule text, path text, breaks text, message text, counterexample jsonb, hint text)
     LANGUAGE mesh_outbox_plpgsql STABLE
     SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN QUERY SELECT f.* FROM mesh_outbox.proposal_findings(mesh_outbox.draft_contract(
         product, event_type, schema, key, version, event_time, description, compatibility,
-        enforcement, open, topic, max_lateness, headers)) f;
+        enforcement, open, topic, max_lateness, headers, key_schema, anomalies)) f;
 END
 $$;
-COMMENT ON FUNCTION mesh_outbox.check_contract(text, text, json, text, text, text, text, text, text, boolean, text, interval, json) IS
+COMMENT ON FUNCTION mesh_outbox.check_contract(text, text, json, text, text, text, text, text, text, boolean, text, interval, json, json, jsonb) IS
     'what a proposal would be told, without making it: one row per finding, with whom it breaks and a counterexample; stored events are tried for the product''s owner only';
 
 CREATE FUNCTION mesh_outbox.propose_contract(
@@ -261,7 +295,7 @@ CREATE FUNCTION mesh_outbox.propose_contract(
     compatibility text DEFAULT 'FULL_TRANSITIVE', enforcement text DEFAULT 'enforce',
     open boolean DEFAULT false, topic text DEFAULT NULL,
     override_reason text DEFAULT NULL, notice interval DEFAULT NULL, max_lateness interval DEFAULT NULL,
-    headers json DEFAULT NULL) RETURNS text
+    headers json DEFAULT NULL, key_schema json DEFAULT NULL, anomalies jsonb DEFAULT NULL) RETURNS text
     LANGUAGE mesh_outbox_plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -273,7 +307,7 @@ BEGIN
                                        format('propose a contract for product "%s"', product));
     PERFORM mesh_outbox.lock_product(product);
     draft := mesh_outbox.draft_contract(product, event_type, schema, key, version, event_time, description,
-                                        compatibility, enforcement, open, topic, max_lateness, headers);
+                                        compatibility, enforcement, open, topic, max_lateness, headers, key_schema, anomalies);
     draft.override_reason := override_reason;
     draft.notice_until := mesh_outbox.present()
                           + coalesce(notice, CASE WHEN override_reason IS NOT NULL THEN rules.breaking_notice
@@ -296,8 +330,8 @@ BEGIN
     RETURN mesh_outbox.version_text(draft);
 END
 $$;
-COMMENT ON FUNCTION mesh_outbox.propose_contract(text, text, json, text, text, text, text, text, text, boolean, text, text, interval, interval, json) IS
-    'checks and records a contract version that is not yet in force, and tells its consumers; returns its version (default: 1.0.0, then the next minor). key and event_time are JSON Pointers into the payload; max_lateness is how long before its insertion an event may have happened; headers is a JSON Schema of the row''s headers, beside which others may be there. Refused when it breaks somebody, unless override_reason says why it must be; then consumers have the product''s notice of a breaking change (14 days), or what notice says';
+COMMENT ON FUNCTION mesh_outbox.propose_contract(text, text, json, text, text, text, text, text, text, boolean, text, text, interval, interval, json, json, jsonb) IS
+    'checks and records a contract version that is not yet in force, and tells its consumers; returns its version (default: 1.0.0, then the next minor). key and event_time are JSON Pointers into the payload; max_lateness is how long before its insertion an event may have happened; headers is a JSON Schema of the row''s headers, beside which others may be there, key_schema one of the key as a text. anomalies says which broken rules do not refuse an event: [{"path": "/lines/*/qty", "rule": "minimum", "action": "observe"}], named as in violated_rules, action observe, quarantine or reject, the first that fits decides, no rule means any. Refused when it breaks somebody, unless override_reason says why it must be; then consumers have the product''s notice of a breaking change (14 days), or what notice says';
 
 CREATE FUNCTION mesh_outbox.check_enforcement(enforcement text) RETURNS void
     LANGUAGE plpgsql IMMUTABLE
@@ -519,7 +553,8 @@ CREATE VIEW mesh_outbox.contracts AS
                              AND h.major = c.major AND h.status IN ('active', 'deprecated')
                              AND (h.minor, h.patch) > (c.minor, c.patch)) AS in_force,
            c.enforcement, c.rollout, c.enforcement_reason, c.enforced_at, c.compatibility, c.open, c.description,
-           c.key_pointer AS key, c.event_time_pointer AS event_time, c.max_lateness, c.headers_schema AS headers, c.schema, c.resolved_schema,
+           c.key_pointer AS key, c.event_time_pointer AS event_time, c.max_lateness, c.key_schema,
+           c.headers_schema AS headers, c.anomalies, c.schema, c.resolved_schema,
            c.topic, c.partitions, c.ce_type, c.ce_source, c.ce_dataschema,
            c.created_at, c.activated_at, c.deprecated_at, c.sunset_at, c.retired_at, c.end_reason, c.contract_id
     FROM mesh_outbox.contract c;
@@ -533,6 +568,8 @@ COMMENT ON COLUMN mesh_outbox.contracts.event_time IS 'JSON Pointer to the paylo
 COMMENT ON COLUMN mesh_outbox.contracts.sunset_at IS 'announced end of a deprecated version; it stays in force until it is retired';
 COMMENT ON COLUMN mesh_outbox.contracts.end_reason IS 'why the sunset was postponed, or the version retired by force, reverted or superseded';
 COMMENT ON COLUMN mesh_outbox.contracts.max_lateness IS 'how long before its insertion an event may have happened; NULL: any time';
+COMMENT ON COLUMN mesh_outbox.contracts.key_schema IS 'JSON Schema of the key as a text; NULL: any';
+COMMENT ON COLUMN mesh_outbox.contracts.anomalies IS 'what does not refuse an event, though it breaks the contract: path, rule (NULL: any) and action; NULL: nothing';
 COMMENT ON COLUMN mesh_outbox.contracts.headers IS 'JSON Schema of the row''s headers; NULL: any';
 COMMENT ON COLUMN mesh_outbox.contracts.resolved_schema IS 'the schema with its references bundled, as INSERTs are checked against it';
 COMMENT ON COLUMN mesh_outbox.contracts.open IS 'whether properties that the schema does not declare are accepted';

@@ -40,6 +40,14 @@ BEGIN
     WHERE c.product = describe_product.product AND (c.in_force OR c.status = 'proposed')
     ORDER BY c.event_type, c.contract_id;
     RETURN QUERY
+    SELECT v.section, format('%s %s', c.event_type, c.version), v.detail
+    FROM mesh_outbox.contracts c,
+         LATERAL (VALUES ('key schema', c.key_schema::text), ('headers', c.headers::text),
+                         ('event time', c.event_time || coalesce(', at most ' || c.max_lateness || ' late', '')),
+                         ('anomalies', c.anomalies::text)) v (section, detail)
+    WHERE c.product = describe_product.product AND c.in_force AND v.detail IS NOT NULL
+    ORDER BY c.event_type, c.contract_id, v.section;
+    RETURN QUERY
     SELECT 'field', format('%s %s %s', c.event_type, c.version, d.pointer),
            concat_ws('; ', coalesce(d.subschema ->> 'type', d.subschema ->> '$ref'), d.subschema ->> 'format',
                      d.subschema ->> 'description',

@@ -25,8 +25,9 @@ CREATE FUNCTION mesh_outbox.versions_document(product text, bundled boolean) RET
     RETURN (SELECT coalesce(jsonb_agg(mesh_outbox.without_nulls(jsonb_build_object(
                 'event_type', c.event_type, 'version', c.version, 'status', c.status, 'description', c.description,
                 'schema', c.schema, 'key', c.key, 'event_time', c.event_time, 'max_lateness', c.max_lateness, 'headers', c.headers,
+                'key_schema', c.key_schema, 'anomalies', c.anomalies,
                 'compatibility', c.compatibility,
-                'enforcement', c.enforcement, 'open', c.open, 'topic', c.topic,
+                'enforcement', c.enforcement, 'percent_of_keys', nullif(c.rollout, 100), 'open', c.open, 'topic', c.topic,
                 'resolved_schema', CASE WHEN bundled THEN c.resolved_schema END))
                 ORDER BY c.event_type COLLATE "C", string_to_array(c.version, '.')::int[]), '[]')
             FROM mesh_outbox.contracts c
@@ -226,23 +227,27 @@ BEGIN
             'product', product, 'event_type', wanted -> 'event_type', 'schema', wanted -> 'schema', 'key', wanted -> 'key',
             'version', wanted -> 'version', 'event_time', wanted -> 'event_time', 'description', wanted -> 'description',
             'compatibility', wanted -> 'compatibility', 'enforcement', wanted -> 'enforcement', 'open', wanted -> 'open',
-            'topic', wanted -> 'topic', 'max_lateness', wanted -> 'max_lateness', 'headers', wanted -> 'headers'));
+            'topic', wanted -> 'topic', 'max_lateness', wanted -> 'max_lateness', 'headers', wanted -> 'headers',
+            'key_schema', wanted -> 'key_schema', 'anomalies', wanted -> 'anomalies'));
     ELSE
         changed := mesh_outbox.changed_members(wanted, present,
-            ARRAY['schema', 'key', 'event_time', 'max_lateness', 'headers', 'description', 'compatibility', 'open', 'topic']);
+            ARRAY['schema', 'key', 'event_time', 'max_lateness', 'headers', 'key_schema', 'anomalies', 'description',
+                  'compatibility', 'open', 'topic']);
         IF changed <> '{}' THEN
             RETURN QUERY SELECT 'conflict', label, format('-- %s cannot be changed: give it a higher version',
                 (SELECT string_agg(k, ', ' ORDER BY k) FROM jsonb_object_keys(changed) k));
-        END IF;
-        IF wanted -> 'enforcement' <> present -> 'enforcement' THEN
-            RETURN QUERY SELECT 'alter', label, mesh_outbox.call_text('set_enforcement', json_build_object(
-                'product', product, 'event_type', wanted -> 'event_type', 'version', wanted -> 'version',
-                'enforcement', wanted -> 'enforcement', 'reason', 'as the imported document says'));
         END IF;
         IF present ->> 'status' = 'retired' THEN
             RETURN QUERY SELECT 'keep', label, '-- it is retired here';
             RETURN;
         END IF;
+    END IF;
+    IF wanted -> 'enforcement' IS DISTINCT FROM coalesce(present -> 'enforcement', wanted -> 'enforcement')
+       OR coalesce((wanted ->> 'percent_of_keys')::int, 100) <> coalesce((present ->> 'rollout')::int, 100) THEN
+        RETURN QUERY SELECT 'alter', label, mesh_outbox.call_text('set_enforcement', json_build_object(
+            'product', product, 'event_type', wanted -> 'event_type', 'version', wanted -> 'version',
+            'enforcement', coalesce(wanted -> 'enforcement', present -> 'enforcement', '"enforce"'),
+            'reason', 'as the imported document says', 'percent_of_keys', wanted -> 'percent_of_keys'));
     END IF;
     IF wanted ->> 'status' IN ('active', 'deprecated') AND coalesce(present ->> 'status', 'proposed') = 'proposed' THEN
         RETURN QUERY SELECT 'activate', label, mesh_outbox.call_text('activate_contract', named);

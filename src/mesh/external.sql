@@ -107,7 +107,8 @@ BEGIN
         product, version ->> 'event_type', coalesce(version -> 'resolved_schema', version -> 'schema')::json,
         version ->> 'key', version ->> 'version', version ->> 'event_time', version ->> 'description',
         version ->> 'compatibility', version ->> 'enforcement', (version ->> 'open')::boolean, version ->> 'topic',
-        (version ->> 'max_lateness')::interval, (version -> 'headers')::json);
+        (version ->> 'max_lateness')::interval, (version -> 'headers')::json,
+        (version -> 'key_schema')::json, version -> 'anomalies');
     draft.schema := draft.resolved_schema;
     draft.status := version ->> 'status';
     IF draft.status <> 'proposed' THEN

@@ -108,6 +108,16 @@ BEGIN
     END IF;
     IF previous.contract_id IS NOT NULL AND contract.compatibility <> 'NONE' THEN
         RETURN QUERY
+        SELECT CASE WHEN k.direction = 'PRODUCERS' THEN 'warning' ELSE 'error' END, 'key_schema', contract.key_pointer,
+               k.breaks, 'the key: ' || coalesce(k.change, k.message, k.reason), k.counterexample,
+               CASE WHEN k.direction = 'PRODUCERS'
+                    THEN 'Change the producers first, and activate with producers_ready => true.'
+                    ELSE 'A key of another kind needs a new major version.' END
+        FROM mesh_outbox.check_compatibility_versions(
+                 ARRAY(SELECT DISTINCT coalesce(e.key_schema, '{"type": "string"}') FROM mesh_outbox.earlier_versions(contract) e),
+                 coalesce(contract.key_schema, '{"type": "string"}'), contract.compatibility, true) k
+        WHERE k.verdict <> 'proved';
+        RETURN QUERY
         SELECT 'error', 'headers', h.path, 'consumers running today', coalesce('a header: ' || h.message, h.reason),
                h.counterexample, 'Headers that are promised stay promised.'
         FROM mesh_outbox.is_subschema(coalesce(contract.headers_schema, '{"type": "object"}'),
@@ -130,6 +140,16 @@ BEGIN
     WHERE c.product = contract.product AND c.event_type = contract.event_type AND c.major = contract.major
       AND contract.compatibility <> 'NONE'
     ORDER BY c.name, b.path;
+
+    RETURN QUERY
+    SELECT 'error', 'key_schema', contract.key_pointer, 'every producer', 'no key satisfies its schema', NULL::jsonb, s.message
+    FROM mesh_outbox.is_satisfiable(jsonb_build_object('allOf', jsonb_build_array('{"type": "string"}'::jsonb, contract.key_schema))) s
+    WHERE contract.key_schema IS NOT NULL AND s.verdict = 'refuted';
+    RETURN QUERY
+    SELECT 'warning', 'anomaly', a ->> 'path', 'consumers that take the contract at its word',
+           format('events that break %s there are published all the same', coalesce('"' || (a ->> 'rule') || '"', 'any rule')),
+           NULL::jsonb, 'quarantine keeps them from the topic.'
+    FROM jsonb_array_elements(contract.anomalies) a WHERE a ->> 'action' = 'observe';
 
     RETURN QUERY SELECT * FROM mesh_outbox.trial_findings(contract);
     RETURN QUERY SELECT * FROM mesh_outbox.overlap_findings(contract);

@@ -230,7 +230,7 @@ BEGIN
                                           WHERE c.product = old.product AND c.event_type = old.event_type
                                             AND c.major = old.major)),
             old.event_time_pointer, old.description, old.compatibility, old.enforcement, old.open, old.topic,
-            old.max_lateness, old.headers_schema::json);
+            old.max_lateness, old.headers_schema::json, old.key_schema::json, old.anomalies);
         faults := mesh_outbox.record_proposal(draft);
         IF faults IS NOT NULL THEN
             RAISE EXCEPTION USING

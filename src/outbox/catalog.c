@@ -216,7 +216,9 @@ read_contract(const CatalogRow *row, void *result)
 	contract->event_time_pointer = column_text_or_null(row,
 													   "event_time_pointer");
 	contract->max_lateness = column_interval_or_null(row, "max_lateness");
+	contract->key_schema = column_jsonb_or_null(row, "key_schema");
 	contract->headers_schema = column_jsonb_or_null(row, "headers_schema");
+	contract->anomalies = column_jsonb_or_null(row, "anomalies");
 }
 
 static void

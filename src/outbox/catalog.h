@@ -9,6 +9,7 @@
 #ifndef MO_CATALOG_H
 #define MO_CATALOG_H
 
+#include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 #include "utils/jsonb.h"
 
@@ -52,7 +53,9 @@ typedef struct MoContractRow
 	const char *key_pointer;
 	const char *event_time_pointer; /* NULL: the event has none */
 	Interval   *max_lateness;	/* NULL: any */
+	Jsonb	   *key_schema;		/* NULL: any */
 	Jsonb	   *headers_schema; /* NULL: any */
+	Jsonb	   *anomalies;		/* NULL: none */
 } MoContractRow;
 
 typedef struct MoOutboxRow

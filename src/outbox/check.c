@@ -41,8 +41,9 @@ typedef struct Event
 	MoRefusedRow row;			/* what an error would tell */
 	MoTable    *table;
 	TimestampTz now;			/* one clock reading serves the whole row */
-	bool		in_breach;		/* of its contract */
-	MoEnforcement enforcement;	/* of the contract in breach, for its key */
+	bool		in_breach;		/* of its contract, but tolerated */
+	MoEnforcement enforcement;	/* the strictest of what it is in breach of */
+	List	   *broken;			/* MoViolations that it is in breach of */
 } Event;
 
 PG_FUNCTION_INFO_V1(mo_check_event);
@@ -127,29 +128,30 @@ enforcement_for(const Event *event)
 }
 
 /*
- * The payload breaks the contract: may the row pass all the same?  If it may
- * not, the caller refuses it.  A row counts once, whatever is wrong with it.
+ * A rule of the contract, which is not off, is broken: may the row pass all
+ * the same?  If it may not, the caller refuses it, and nothing else counts.
  */
 static bool
-tolerate(Event *event)
+tolerate(Event *event, MoViolation *violation)
 {
-	static const MoViolationKind kinds[] = {
-		[MO_ENFORCE_OBSERVE] = MO_VIOLATION_OBSERVED,
-		[MO_ENFORCE_QUARANTINE] = MO_VIOLATION_QUARANTINED,
-		[MO_ENFORCE_ENFORCE] = MO_VIOLATION_REFUSED,
-	};
 	const MoContract *contract = event->row.contract;
+	MoEnforcement strictness =
+		Min(enforcement_for(event),
+			mo_anomalies_judge(contract->anomalies,
+							   violation->instance_pointer,
+							   violation->keyword));
 
-	if (contract->enforcement == MO_ENFORCE_OFF)
-		return true;
-	if (!event->in_breach)
+	if (strictness == MO_ENFORCE_ENFORCE)
 	{
-		event->in_breach = true;
-		event->enforcement = enforcement_for(event);
-		mo_registry_count_violation(contract, kinds[event->enforcement],
+		mo_registry_count_violation(contract, MO_VIOLATION_REFUSED,
 									event->now);
+		return false;
 	}
-	return event->enforcement != MO_ENFORCE_ENFORCE;
+	event->enforcement = event->in_breach ?
+		Max(event->enforcement, strictness) : strictness;
+	event->in_breach = true;
+	event->broken = lappend(event->broken, violation);
+	return true;
 }
 
 /*
@@ -159,17 +161,58 @@ tolerate(Event *event)
 static bool
 tolerate_rule(Event *event, const MoPointer *pointer, const char *rule)
 {
-	MoViolation violation = {
-		.schema_pointer = pointer != NULL ? pointer->text : "",
-		.keyword = rule,
-	};
+	MoViolation *violation;
 
-	if (!tolerate(event))
-		return false;
-	if (event->in_breach)
-		mo_registry_count_rules(event->row.contract, list_make1(&violation),
+	if (event->row.contract->enforcement == MO_ENFORCE_OFF)
+		return true;
+	violation = palloc0(sizeof(MoViolation));
+	violation->instance_pointer = violation->schema_pointer =
+		pointer != NULL ? pointer->text : "";
+	violation->keyword = rule;
+	return tolerate(event, violation);
+}
+
+/* An event counts once, whatever is wrong with it, each rule once. */
+static void
+count_breach(const Event *event)
+{
+	mo_registry_count_violation(event->row.contract,
+								event->enforcement == MO_ENFORCE_QUARANTINE ?
+								MO_VIOLATION_QUARANTINED : MO_VIOLATION_OBSERVED,
 								event->now);
-	return true;
+	mo_registry_count_rules(event->row.contract, event->broken, event->now);
+}
+
+/*
+ * Goes through what is broken; the first that is not tolerated is told.  An
+ * event that breaks more than is looked at may be hiding one.
+ */
+static void
+judge_payload(Event *event)
+{
+	const MoContract *contract = event->row.contract;
+	List	   *violations = mo_schema_violations(contract->schema,
+												  event->row.payload,
+												  MAX_COUNTED_RULES + 1);
+	ListCell   *lc;
+
+	if (violations == NIL)
+		elog(ERROR, "contract %lld finds an event both valid and not",
+			 (long long) contract->contract_id);
+	foreach(lc, violations)
+	{
+		MoViolation *violation = lfirst(lc);
+
+		if (!tolerate(event, violation))
+			mo_refuse_payload(&event->row, violation);
+	}
+	if (list_length(violations) > MAX_COUNTED_RULES &&
+		enforcement_for(event) == MO_ENFORCE_ENFORCE)
+	{
+		mo_registry_count_violation(contract, MO_VIOLATION_REFUSED,
+									event->now);
+		mo_refuse_payload(&event->row, llast(violations));
+	}
 }
 
 static void
@@ -183,15 +226,9 @@ check_payload(Event *event)
 	payload = DatumGetJsonbP(get(event, MO_COLUMN_PAYLOAD));
 	event->row.payload = payload;
 
-	if (contract->enforcement == MO_ENFORCE_OFF ||
-		mo_schema_is_valid(contract->schema, payload))
-		return;
-	if (!tolerate(event))
-		mo_refuse_payload(&event->row);
-	mo_registry_count_rules(contract,
-							mo_schema_violations(contract->schema, payload,
-												 MAX_COUNTED_RULES),
-							event->now);
+	if (contract->enforcement != MO_ENFORCE_OFF &&
+		!mo_schema_is_valid(contract->schema, payload))
+		judge_payload(event);
 }
 
 /* ----------------------------------------------------------------
@@ -209,6 +246,26 @@ refuse_unequal_key(const Event *event, text *key)
 			   VARSIZE_ANY_EXHDR(key)) != 0)
 		mo_refuse_other_key(&event->row, text_to_cstring(given),
 							text_to_cstring(key));
+}
+
+/* The key as consumers find it: a text. */
+static void
+check_promised_key(Event *event, text *key)
+{
+	const MoContract *contract = event->row.contract;
+	JsonbValue	value = {.type = jbvString};
+	Jsonb	   *document;
+
+	if (contract->key_schema == NULL)
+		return;
+	value.val.string.val = VARDATA_ANY(key);
+	value.val.string.len = VARSIZE_ANY_EXHDR(key);
+	document = JsonbValueToJsonb(&value);
+	if (!mo_schema_is_valid(contract->key_schema, document) &&
+		!tolerate_rule(event, contract->key, "key_schema"))
+		mo_refuse_key_schema(&event->row,
+							 linitial(mo_schema_violations(contract->key_schema,
+														   document, 1)));
 }
 
 /* The key comes from the payload; one that is given must be the same. */
@@ -231,6 +288,7 @@ stamp_key(Event *event)
 		stamp(event, MO_COLUMN_KEY, PointerGetDatum(key));
 	else
 		refuse_unequal_key(event, key);
+	check_promised_key(event, key);
 }
 
 /* Reads the event time from the payload; false when it is not there. */
@@ -447,6 +505,8 @@ check_insert(const TriggerData *trigdata)
 	stamp_event_id(&event);
 	stamp_created_at(&event);
 	stamp_contract(&event);
+	if (event.in_breach)
+		count_breach(&event);
 
 	if (table->publisher_id != 0)
 		mo_wake_at_commit(table->publisher_id);

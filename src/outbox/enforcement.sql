@@ -106,7 +106,7 @@ DECLARE
     path text := '';
     i int := 1;
 BEGIN
-    IF rule IN ('key', 'event_time') THEN
+    IF rule IN ('key', 'key_schema', 'event_time', 'lateness') THEN
         RETURN place;
     END IF;
     WHILE i <= cardinality(steps) LOOP

@@ -363,17 +363,9 @@ mo_refuse_event_type(const MoRefusedRow *row, int32 major)
  */
 
 void
-mo_refuse_payload(const MoRefusedRow *row)
+mo_refuse_payload(const MoRefusedRow *row, const MoViolation *first)
 {
-	List	   *violations = mo_schema_violations(row->contract->schema,
-												  row->payload, 1);
-	const MoViolation *first;
-
-	if (violations == NIL)
-		elog(ERROR, "contract %s finds an event both valid and not",
-			 contract_name(row->contract));
 	mo_refusals_note(row->rel, row->event_type, "payload");
-	first = linitial(violations);
 	ereport(ERROR,
 			(errcode(ERRCODE_CHECK_VIOLATION),
 			 errmsg("event \"%s\" breaks contract %s%s: %s", row->event_type,
@@ -423,6 +415,25 @@ mo_refuse_other_key(const MoRefusedRow *row, const char *given,
 					 get_attname(RelationGetRelid(row->rel),
 								 row->table->attnums[MO_COLUMN_KEY], false)),
 			 err_rule(row, MO_COLUMN_KEY, "key")));
+}
+
+/* What a key is like may be told only where nothing is classified. */
+void
+mo_refuse_key_schema(const MoRefusedRow *row, const MoViolation *first)
+{
+	mo_refusals_note(row->rel, row->event_type, "key_schema");
+	ereport(ERROR,
+			(errcode(ERRCODE_CHECK_VIOLATION),
+			 errmsg("event \"%s\" breaks contract %s at %s: as a key, it %s",
+					row->event_type, contract_name(row->contract),
+					row->contract->key->text, first->message),
+			 first->found == NULL || row->contract->classified ?
+			 errdetail("Keyword \"%s\" at %s of the key's schema.",
+					   first->keyword, first->schema_pointer) :
+			 errdetail("Keyword \"%s\" at %s of the key's schema; found %s.",
+					   first->keyword, first->schema_pointer, first->found),
+			 hint_violations(row->contract, first->hint),
+			 err_rule(row, MO_COLUMN_KEY, "key_schema")));
 }
 
 void

@@ -31,8 +31,9 @@ pg_noreturn extern void mo_refuse_missing(Relation rel, const MoTable *table,
 pg_noreturn extern void mo_refuse_event_type(const MoRefusedRow *row,
 											 int32 major);
 
-/* The payload breaks the contract's schema. */
-pg_noreturn extern void mo_refuse_payload(const MoRefusedRow *row);
+/* The payload breaks the contract's schema; "first" is what is told. */
+pg_noreturn extern void mo_refuse_payload(const MoRefusedRow *row,
+										  const MoViolation *first);
 
 /* The payload has no usable key or time; "value" is NULL if none at all. */
 pg_noreturn extern void mo_refuse_key(const MoRefusedRow *row,
@@ -43,6 +44,9 @@ pg_noreturn extern void mo_refuse_event_time(const MoRefusedRow *row,
 pg_noreturn extern void mo_refuse_other_key(const MoRefusedRow *row,
 											const char *given,
 											const char *expected);
+/* The key is not as its own schema wants it. */
+pg_noreturn extern void mo_refuse_key_schema(const MoRefusedRow *row,
+											 const MoViolation *first);
 pg_noreturn extern void mo_refuse_infinite_time(const MoRefusedRow *row);
 pg_noreturn extern void mo_refuse_late(const MoRefusedRow *row,
 									   TimestampTz time);

@@ -458,9 +458,13 @@ compile_contract(const MoContractRow *row, MemoryContext context)
 		*max_lateness = *row->max_lateness;
 		contract->max_lateness = max_lateness;
 	}
+	contract->anomalies = mo_anomalies_parse(row->anomalies);
 	MemoryContextSwitchTo(caller);
 	contract->schema = mo_schema_compile(row->resolved_schema, &options,
 										 context);
+	if (row->key_schema != NULL)
+		contract->key_schema = mo_schema_compile(row->key_schema, &options,
+												 context);
 	if (row->headers_schema != NULL)
 	{
 		/* others may add headers: a contract names those it needs */

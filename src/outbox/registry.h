@@ -12,6 +12,7 @@
 #include "utils/rel.h"
 
 #include "contract/schema.h"
+#include "outbox/anomaly.h"
 #include "outbox/catalog.h"
 #include "outbox/pointer.h"
 #include "outbox/violations.h"
@@ -45,9 +46,11 @@ typedef struct MoContract
 	bool		classified;		/* has values that no message may show */
 	const MoSchema *schema;
 	const MoSchema *headers;	/* NULL: any */
+	const MoSchema *key_schema; /* NULL: any */
 	const MoPointer *key;
 	const MoPointer *event_time;	/* NULL: not in the payload */
 	const Interval *max_lateness;	/* NULL: any */
+	const MoAnomalies *anomalies;	/* NULL: none */
 	MoViolationCounter *counter;	/* NULL: not claimed yet */
 } MoContract;
 

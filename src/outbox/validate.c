@@ -15,18 +15,38 @@
 #include "funcapi.h"
 #include "utils/builtins.h"
 
+#include "compat.h"
 #include "outbox/event_time.h"
+#include "outbox/key.h"
 #include "outbox/registry.h"
 
 PG_FUNCTION_INFO_V1(mo_validate_payload);
 
+/* What there is to do, or that the contract does not refuse it. */
+static const char *
+hint_for(const MoContract *contract, const MoViolation *violation)
+{
+	switch (mo_anomalies_judge(contract->anomalies,
+							   violation->instance_pointer,
+							   violation->keyword))
+	{
+		case MO_ENFORCE_OBSERVE:
+			return "The contract lets it pass, and counts it.";
+		case MO_ENFORCE_QUARANTINE:
+			return "The contract takes the event, and does not publish it.";
+		default:
+			return violation->hint;
+	}
+}
+
 static void
-add_violation(ReturnSetInfo *rsinfo, const MoViolation *violation)
+add_violation(ReturnSetInfo *rsinfo, const MoContract *contract,
+			  const MoViolation *violation)
 {
 	const char *columns[] = {
 		violation->instance_pointer, violation->schema_pointer,
 		violation->keyword, violation->message, violation->found,
-		violation->hint
+		hint_for(contract, violation)
 	};
 	Datum		values[lengthof(columns)];
 	bool		nulls[lengthof(columns)];
@@ -37,6 +57,32 @@ add_violation(ReturnSetInfo *rsinfo, const MoViolation *violation)
 		values[i] = nulls[i] ? (Datum) 0 : CStringGetTextDatum(columns[i]);
 	}
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+/* The key is there: is it as its own schema wants it? */
+static void
+add_key_schema_violations(ReturnSetInfo *rsinfo, const MoContract *contract,
+						  const JsonbValue *key)
+{
+	JsonbValue	value = {.type = jbvString};
+	text	   *string = mo_key_text(key);
+	ListCell   *lc;
+
+	if (contract->key_schema == NULL)
+		return;
+	value.val.string.val = VARDATA_ANY(string);
+	value.val.string.len = VARSIZE_ANY_EXHDR(string);
+	foreach(lc, mo_schema_violations(contract->key_schema,
+									 JsonbValueToJsonb(&value), 0))
+	{
+		MoViolation *violation = lfirst(lc);
+
+		violation->instance_pointer = contract->key->text;
+		violation->keyword = "key_schema";
+		if (contract->classified)
+			violation->found = NULL;
+		add_violation(rsinfo, contract, violation);
+	}
 }
 
 static void
@@ -55,8 +101,11 @@ add_key_violation(ReturnSetInfo *rsinfo, const MoContract *contract,
 	else if (value.type == jbvBinary)
 		violation.message = "the key must be a string, a number or a boolean";
 	else
+	{
+		add_key_schema_violations(rsinfo, contract, &value);
 		return;
-	add_violation(rsinfo, &violation);
+	}
+	add_violation(rsinfo, contract, &violation);
 }
 
 static void
@@ -81,7 +130,7 @@ add_event_time_violation(ReturnSetInfo *rsinfo, const MoContract *contract,
 		violation.message = "the event time must be an RFC 3339 date-time";
 	else
 		return;
-	add_violation(rsinfo, &violation);
+	add_violation(rsinfo, contract, &violation);
 }
 
 /* contract_violations(contract_id bigint, payload jsonb) */
@@ -96,7 +145,7 @@ mo_validate_payload(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	contract = mo_registry_load_contract(PG_GETARG_INT64(0));
 	foreach(lc, mo_schema_violations(contract->schema, payload, 0))
-		add_violation(rsinfo, lfirst(lc));
+		add_violation(rsinfo, contract, lfirst(lc));
 	add_key_violation(rsinfo, contract, payload);
 	add_event_time_violation(rsinfo, contract, payload);
 	return (Datum) 0;

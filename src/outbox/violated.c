@@ -121,7 +121,7 @@ mo_violated_count(Oid contract_relid, int64 contract_id,
 						   sizeof(rule.place));
 		/* a property that nothing declares breaks no keyword */
 		mo_shmem_copy_text(rule.rule, violation->keyword != NULL ?
-						   violation->keyword : "unknown property",
+						   violation->keyword : MO_UNKNOWN_PROPERTY,
 						   sizeof(rule.rule));
 		count_rule(&mo_shared->violated, &rule);
 	}

@@ -18,6 +18,9 @@
 /* Longest place in a schema that is remembered whole, with its zero byte. */
 #define MO_VIOLATED_PLACE_LENGTH	192
 
+/* In place of a keyword: the property is not declared anywhere. */
+#define MO_UNKNOWN_PROPERTY	"unknown property"
+
 /* A rule is told apart by everything but the count and the times. */
 typedef struct MoViolatedRule
 {

@@ -10,8 +10,8 @@ import sys
 # What views and functions of ours ask on their callers' behalf; of use to
 # nobody else, so of no interest to readers.
 HELPERS = set('''
-    audit_hash base_type_of call_text caller caller_name changed_members check_enforcement check_pointer check_promises
-    check_wire convert_for declared_properties document_domain duties_document element_named expectation_of find_schema
+    audit_hash base_type_of call_text caller caller_name changed_members check_anomalies check_enforcement check_pointer
+    check_promises check_wire convert_for declared_properties document_domain duties_document element_named expectation_of find_schema
     folded_name governance_event_of_contract governance_event_of_notice governance_outbox governance_schema
     grantee_name is_admin may_see_all outbox_columns outbox_contents outbox_relations owned_domains owned_outboxes path_of_place
     plan_duties plan_product plan_relations plan_term plan_version product_document referenced_schemas
