@@ -311,9 +311,15 @@ mo_assert_content_encoding(MoCompiler *c, MoNode *node, const MoValue *v)
 {
 	if (v->kind != MO_STRING)
 		mo_compile_fault(c, node, "contentEncoding", NULL, "must be a string");
-	else if (c->schema->options.assert_content &&
-			 mo_key_is(v->data, v->len, "base64"))
+	else if (!c->schema->options.assert_content)
+		return;
+	else if (mo_key_is(v->data, v->len, "base64"))
 		mo_node_string(node)->encoded_base64 = true;
+	else if (c->schema->options.contract)
+		mo_compile_fault(c, node, "contentEncoding",
+						 "Describe it with pattern, or do not assert content.",
+						 "%s cannot be checked, only base64",
+						 mo_value_text(v));
 }
 
 void

@@ -19,6 +19,7 @@
 #include "miscadmin.h"
 
 #include "contract/compare_int.h"
+#include "contract/compile.h"
 #include "contract/format.h"
 
 static MoFormula *
@@ -101,8 +102,31 @@ add_counts(MoProver *p, MoFormulas *all, uint32 min, MoFormulaKind min_kind,
 
 /*
  * Asserted content is a predicate of its own that no other one implies: the
- * name of a format that does not exist, so that it stays undecided.
+ * name of a format that does not exist, so that it stays undecided, but for
+ * the same content.  A contentSchema is told from others by its text; with
+ * references in it the text says too little, and it is like itself only.
  */
+static char *
+content_name(const MoStringRules *rules)
+{
+	const MoNode *schema = rules->content_schema;
+	StringInfoData name;
+	char	   *text;
+
+	initStringInfo(&name);
+	appendStringInfo(&name, "content%s%s",
+					 rules->encoded_base64 ? " base64" : "",
+					 rules->content_json ? " JSON" : "");
+	if (schema == NULL)
+		return name.data;
+	text = mo_value_text(&schema->schema);
+	appendStringInfo(&name, " %s", text);
+	if (schema->resource->dialect->draft != MO_DRAFT2020 ||
+		strstr(text, "Ref\"") || strstr(text, "ref\""))
+		appendStringInfo(&name, " %p", schema);
+	return name.data;
+}
+
 static void
 add_string(MoProver *p, MoFormulas *all, const MoStringRules *rules)
 {
@@ -117,12 +141,8 @@ add_string(MoProver *p, MoFormulas *all, const MoStringRules *rules)
 		mo_formulas_add(all, mo_formula_text(p, MO_F_STR_FORMAT,
 											 rules->format->name));
 	if (rules->encoded_base64 || rules->content_json || rules->content_schema)
-		mo_formulas_add(all,
-						mo_formula_text(p, MO_F_STR_FORMAT,
-										psprintf("content/%d/%d/%p",
-												 rules->encoded_base64,
-												 rules->content_json,
-												 rules->content_schema)));
+		mo_formulas_add(all, mo_formula_text(p, MO_F_STR_FORMAT,
+											 content_name(rules)));
 }
 
 /* ---- arrays ---- */

@@ -290,6 +290,23 @@ resolve_references(MoCompiler *c)
 	}
 }
 
+/* Does the schema itself say that content refuses? */
+static bool
+asks_for_content(MoCompiler *c, Jsonb *document)
+{
+	MoValue		root;
+	MoValue		v;
+
+	mo_value_root(document, &root);
+	if (root.kind != MO_OBJECT ||
+		!mo_value_get(&root, MO_ASSERT_CONTENT, &v))
+		return false;
+	if (v.kind != MO_BOOLEAN)
+		mo_compile_fault(c, NULL, MO_ASSERT_CONTENT, NULL,
+						 "must be true or false");
+	return v.kind == MO_BOOLEAN && v.truth;
+}
+
 static MoSchema *
 compile(MoCompiler *c, Jsonb *document, const MoSchemaOptions *options,
 		MemoryContext context)
@@ -307,6 +324,8 @@ compile(MoCompiler *c, Jsonb *document, const MoSchemaOptions *options,
 	c->schema->options = *options;
 	c->schema->context = context;
 	c->context = context;
+	if (asks_for_content(c, copy))
+		c->schema->options.assert_content = true;
 	c->nodes = node_create(context, 64, NULL);
 	c->schema->root = mo_resource_document(c, copy, NULL, mo_dialect_default(),
 										   false)->root;

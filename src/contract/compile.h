@@ -32,6 +32,9 @@ typedef enum MoDraft
 #define MO_V_CONTENT		0x40
 #define MO_V_ALL			0x7F
 
+/* At a schema's root: contentEncoding and its kin refuse. */
+#define MO_ASSERT_CONTENT	"x-assert-content"
+
 struct MoDialect
 {
 	const char *uri;			/* of the meta-schema */

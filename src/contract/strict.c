@@ -93,6 +93,10 @@ void
 mo_strict_keyword(MoCompiler *c, MoNode *node, const char *name, uint32 len,
 				  const MoValue *v, const MoKeyword *keyword)
 {
+	if (mo_key_is(name, len, MO_ASSERT_CONTENT) && node->keyword != NULL)
+		mo_compile_fault(c, node, MO_ASSERT_CONTENT,
+						 "It holds for the whole schema.",
+						 "counts at the root of the schema only");
 	if (len >= 2 && memcmp(name, "x-", 2) == 0)
 		return;
 	if (keyword == NULL ||
