@@ -20,6 +20,7 @@ import growth
 import insert
 import latency
 import memory
+import stages
 import report
 from contenders import Debezium, Loop, Ours
 
@@ -54,6 +55,7 @@ def arguments():
     p.add_argument("--wide-mb", type=int, default=1000,
                    help="size of the wide transaction (%(default)s)")
     p.add_argument("--insert-seconds", type=int, default=10, help="(%(default)s)")
+    p.add_argument("--profile", action="store_true", help=argparse.SUPPRESS)
     p.add_argument("--only", help="contenders whose label has this word")
     p.add_argument("--dir", required=True, help=argparse.SUPPRESS)
     p.add_argument("--bindir", required=True, help=argparse.SUPPRESS)
@@ -96,6 +98,13 @@ def main():
     try:
         rig.start()
         about = rig.about()
+        if o.profile:
+            text = (report.head(about, ()) + "\n"
+                    + stages.table(rig, contenders(rig, "profile")[0]))
+            with open(os.path.join(o.out, "profile.md"), "w") as f:
+                f.write(text)
+            print("\n" + text, flush=True)
+            return
         written = []
         for what in o.what:
             module, title = SCENARIOS[what]
