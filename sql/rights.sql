@@ -7,8 +7,10 @@ CREATE EXTENSION mesh_outbox;
 CREATE ROLE regress_admin IN ROLE mesh_outbox_admin;
 CREATE ROLE regress_owner;
 CREATE ROLE regress_member IN ROLE regress_owner;
+CREATE ROLE regress_steward;
 CREATE ROLE regress_other;
 CREATE ROLE regress_producer;
+CREATE ROLE regress_consumer;
 CREATE ROLE regress_nobody;
 CREATE SCHEMA sales AUTHORIZATION regress_owner;
 GRANT USAGE ON SCHEMA sales TO PUBLIC;
@@ -16,8 +18,9 @@ GRANT USAGE ON SCHEMA sales TO PUBLIC;
 GRANT ALL ON SCHEMA sales TO regress_admin;
 CREATE SCHEMA attack AUTHORIZATION regress_other;
 GRANT USAGE ON SCHEMA attack TO PUBLIC;
-SELECT mesh_outbox.create_domain('sales', owner => 'regress_owner', description => 'sales');
+SELECT mesh_outbox.create_domain('sales', owner => 'regress_owner', description => 'sales', steward => 'regress_steward');
 SELECT mesh_outbox.create_domain('other', owner => 'regress_other', description => 'other');
+SELECT mesh_outbox.create_domain('reading', owner => 'regress_consumer', description => 'a consumer, and no more');
 SELECT mesh_outbox.create_domain('empty', owner => 'regress_owner', description => 'empty');
 SELECT mesh_outbox.create_publisher('main', brokers => 'localhost:1', paused => true);
 SELECT mesh_outbox.create_publisher('unused', brokers => 'localhost:1', paused => true);
@@ -34,6 +37,7 @@ SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPlaced', '1.0.0');
 SELECT mesh_outbox.register_consumer('other', 'sales.orders', NULL, contact => 'x');
 SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/id',
     schema => '{"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}');
+SELECT mesh_outbox.register_consumer('reading', 'sales.orders', 'OrderPlaced', contact => 'y');
 SELECT mesh_outbox.object('other', 'sales.orders', 'OrderPlaced', '1.1.0', reason => 'none');
 SELECT mesh_outbox.override_objection('other', 'sales.orders', 'OrderPlaced', '1.1.0', reason => 'none');
 SELECT mesh_outbox.create_outbox('sales.outbox', product => 'sales.orders', publisher => 'main');
@@ -45,6 +49,12 @@ CREATE TABLE sales.parted (event_type text, payload jsonb, created_at timestampt
 CREATE TABLE sales.parted_old PARTITION OF sales.parted FOR VALUES FROM ('2010-01-01') TO ('2011-01-01');
 SELECT mesh_outbox.attach_outbox('sales.parted', product => 'sales.orders', publisher => 'main');
 RESET ROLE;
+-- a policy of the domain alone; the steward's function
+CREATE SCHEMA rules AUTHORIZATION regress_steward;
+CREATE FUNCTION rules.none(contract jsonb) RETURNS TABLE (severity text, path text, message text)
+    LANGUAGE sql IMMUTABLE AS 'SELECT ''error'', NULL, NULL WHERE false';
+ALTER FUNCTION rules.none OWNER TO regress_steward;
+SELECT mesh_outbox.create_policy('of_sales', 'rules.none', description => 'x', scope => 'sales');
 
 -- ---------------------------------------------------------------------
 -- The matrix.  A new function without a row here fails the test.
@@ -55,6 +65,7 @@ INSERT INTO attempt (function, statement) VALUES
     ('create_domain', $$mesh_outbox.create_domain('new', owner => 'regress_other', description => 'x')$$),
     ('alter_domain', $$mesh_outbox.alter_domain('sales', description => 'x')$$),
     ('alter_domain', $$mesh_outbox.alter_domain('sales', owner => 'regress_other')$$),
+    ('alter_domain', $$mesh_outbox.alter_domain('sales', steward => 'regress_other')$$),
     ('drop_domain', $$mesh_outbox.drop_domain('empty')$$),
     ('create_product', $$mesh_outbox.create_product('sales.new', purpose => 'x')$$),
     ('alter_product', $$mesh_outbox.alter_product('sales.orders', purpose => 'x')$$),
@@ -73,8 +84,11 @@ INSERT INTO attempt (function, statement) VALUES
         schema => '{"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}')$$),
     ('register_consumer', $$mesh_outbox.register_consumer('other', 'sales.orders', 'OrderPlaced', contact => 'x')$$),
     ('register_consumer', $$mesh_outbox.register_consumer('no login', 'sales.orders', NULL, contact => 'x')$$),
+    ('register_consumer', $$mesh_outbox.register_consumer('sales', 'other.mine', NULL, contact => 'x')$$),
+    ('register_consumer', $$mesh_outbox.register_consumer('reading', 'sales.orders', 'OrderPlaced', contact => 'x', needs => '{/id}')$$),
     ('unregister_consumer', $$mesh_outbox.unregister_consumer('other', 'sales.orders', NULL)$$),
     ('acknowledge', $$mesh_outbox.acknowledge('other', 'sales.orders', 'OrderPlaced', '1.1.0')$$),
+    ('object', $$mesh_outbox.object('reading', 'sales.orders', 'OrderPlaced', '1.1.0', reason => 'x')$$),
     ('object', $$mesh_outbox.object('other', 'sales.orders', 'OrderPlaced', '1.1.0', reason => 'x')$$),
     ('override_objection', $$mesh_outbox.override_objection('other', 'sales.orders', 'OrderPlaced', '1.1.0', reason => 'x')$$),
     ('create_term', $$mesh_outbox.create_term('new', '{"type": "string"}', domain => 'sales', description => 'x')$$),
@@ -88,9 +102,13 @@ INSERT INTO attempt (function, statement) VALUES
     ('grant_term_exception', $$mesh_outbox.grant_term_exception('word', 'other.mine', reason => 'x', until => current_date + 1)$$),
     ('drop_term', $$mesh_outbox.drop_term('word')$$),
     ('create_policy', $$mesh_outbox.create_policy('new', 'attack.none', description => 'x')$$),
+    ('create_policy', $$mesh_outbox.create_policy('new', 'attack.none', description => 'x', scope => 'sales')$$),
     ('set_policy', $$mesh_outbox.set_policy('described', 'active')$$),
+    ('set_policy', $$mesh_outbox.set_policy('of_sales', 'suspended')$$),
     ('drop_policy', $$mesh_outbox.drop_policy('none')$$),
+    ('drop_policy', $$mesh_outbox.drop_policy('of_sales')$$),
     ('policy_impact', $$mesh_outbox.policy_impact('described')$$),
+    ('policy_impact', $$mesh_outbox.policy_impact('of_sales')$$),
     ('enable_governance_topic', $$mesh_outbox.enable_governance_topic()$$),
     ('withdraw_proposal', $$mesh_outbox.withdraw_proposal('sales.orders', 'OrderPlaced', '1.1.0')$$),
     ('try_activate', $$mesh_outbox.try_activate('sales.orders', 'OrderPlaced', '1.1.0', false)$$),
@@ -110,6 +128,7 @@ INSERT INTO attempt (function, statement) VALUES
     ('convert_for', $$mesh_outbox.convert_for('sales.outbox', 1, '{}')$$),
     ('drop_conversion', $$mesh_outbox.drop_conversion('sales.orders', 'OrderPlaced', 2, 1)$$),
     ('observe_only', $$mesh_outbox.observe_only('x', product => 'sales.orders')$$),
+    ('observe_only', $$mesh_outbox.observe_only('x')$$),
     ('cap_enforcement', $$mesh_outbox.cap_enforcement('observe', 'x')$$),
     ('is_enforce_safe', $$mesh_outbox.is_enforce_safe('sales.orders', 'OrderPlaced', '1.0.0')$$),
     ('create_outbox', $$mesh_outbox.create_outbox('sales.second', product => 'sales.orders')$$),
@@ -163,9 +182,10 @@ $$;
 \pset footer off
 SELECT a.function,
        outcome(session_user, statement) AS superuser, outcome('regress_admin', statement) AS admin,
+       outcome('regress_steward', statement) AS steward,
        outcome('regress_owner', statement) AS owner, outcome('regress_member', statement) AS member,
        outcome('regress_other', statement) AS other, outcome('regress_producer', statement) AS producer,
-       outcome('regress_nobody', statement) AS nobody
+       outcome('regress_consumer', statement) AS consumer, outcome('regress_nobody', statement) AS nobody
 FROM attempt a ORDER BY a.no;
 \pset footer on
 
@@ -263,5 +283,5 @@ RESET ROLE;
 DROP EXTENSION mesh_outbox CASCADE;
 DROP FUNCTION outcome;
 DROP TABLE attempt;
-DROP SCHEMA sales, attack CASCADE;
-DROP ROLE regress_admin, regress_member, regress_owner, regress_other, regress_producer, regress_nobody;
+DROP SCHEMA sales, attack, rules CASCADE;
+DROP ROLE regress_admin, regress_member, regress_owner, regress_steward, regress_consumer, regress_other, regress_producer, regress_nobody;

@@ -83,6 +83,48 @@ COMMENT ON FUNCTION mesh_outbox.require_domain(text, text) IS
     'error unless the caller has the rights of the domain''s owning role';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.require_domain(text, text) FROM PUBLIC;
 
+-- Beside the owner a domain may have a steward: a role that sees to its rules
+-- and can do nothing to what its events are.
+CREATE FUNCTION mesh_outbox.is_steward(domain text) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+    RETURN EXISTS (SELECT FROM mesh_outbox.domain d JOIN pg_roles r ON r.oid = d.steward
+                   WHERE d.name = domain AND pg_has_role(mesh_outbox.caller()::oid, r.oid, 'USAGE'));
+COMMENT ON FUNCTION mesh_outbox.is_steward(text) IS 'whether the caller has the rights of a domain''s steward';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.is_steward(text) FROM PUBLIC;
+
+CREATE FUNCTION mesh_outbox.require_owner_or_steward(domain text, action text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NOT mesh_outbox.is_steward(domain) THEN
+        PERFORM mesh_outbox.require_domain(domain, action);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.require_owner_or_steward(text, text) IS
+    'error unless the caller has the rights of the domain''s owning role or its steward';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.require_owner_or_steward(text, text) FROM PUBLIC;
+
+-- What binds the owner, too, is not his to decide.
+CREATE FUNCTION mesh_outbox.require_steward(domain text, action text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF domain IS NULL THEN
+        PERFORM mesh_outbox.require_admin(action);
+    ELSIF NOT mesh_outbox.is_admin(mesh_outbox.caller()) AND NOT mesh_outbox.is_steward(domain) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'insufficient_privilege',
+            MESSAGE = format('permission denied to %s', action),
+            DETAIL = format('Only the steward of domain "%s" and members of the role mesh_outbox_admin may.', domain);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.require_steward(text, text) IS
+    'error unless the caller is an administrator, or steward of the domain, where one is given';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.require_steward(text, text) FROM PUBLIC;
+
 CREATE FUNCTION mesh_outbox.role_named(role text) RETURNS regrole
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp AS $$

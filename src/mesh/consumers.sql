@@ -107,14 +107,14 @@ COMMENT ON FUNCTION mesh_outbox.contract_in_force(text, text, int) IS
     'the contract version that INSERTs of a major are checked against; NULL major: of the newest';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.contract_in_force(text, text, int) FROM PUBLIC;
 
--- A domain speaks for itself; for others without a login here the owner of
+-- A domain speaks for itself, by its owner or steward; for others without a login here the owner of
 -- the product or an administrator does.
 CREATE FUNCTION mesh_outbox.require_consumer(consumer text, product text, action text) RETURNS void
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF EXISTS (SELECT FROM mesh_outbox.domain d WHERE d.name = consumer) THEN
-        PERFORM mesh_outbox.require_domain(consumer, action);
+        PERFORM mesh_outbox.require_owner_or_steward(consumer, action);
     ELSE
         PERFORM mesh_outbox.require_domain((mesh_outbox.find_product(product)).domain, action);
     END IF;

@@ -12,6 +12,9 @@ BEGIN
     UNION ALL
     SELECT 'owner', p.owner::text, 'domain ' || p.domain FROM mesh_outbox.products p WHERE p.name = product
     UNION ALL
+    SELECT 'steward', d.steward::text, 'of domain ' || d.name
+    FROM mesh_outbox.domains d JOIN mesh_outbox.products p ON p.domain = d.name WHERE p.name = product AND d.steward IS NOT NULL
+    UNION ALL
     SELECT 'status', p.status, concat_ws('; ', 'classified ' || p.classification, 'stays in ' || p.residency,
                                          CASE p.access WHEN 'on request' THEN 'access on request' END)
     FROM mesh_outbox.products p WHERE p.name = product

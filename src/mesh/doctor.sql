@@ -261,6 +261,19 @@ $$;
 COMMENT ON FUNCTION mesh_outbox.owned_domains() IS
     'domains that the current user may manage: all for administrators, for others those of their roles';
 
+CREATE FUNCTION mesh_outbox.watched_domains() RETURNS SETOF text
+    LANGUAGE mesh_outbox_plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+    SELECT mesh_outbox.owned_domains()
+    UNION
+    SELECT d.name FROM mesh_outbox.domain d WHERE mesh_outbox.is_steward(d.name);
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.watched_domains() IS
+    'domains whose problems are the current user''s: those that he may manage, or is steward of';
+
 -- Compiling the queries would take a hundred times as long as they do.
 CREATE FUNCTION mesh_outbox.doctor()
     RETURNS TABLE (severity text, object text, problem text, remedy text)
@@ -280,10 +293,10 @@ BEGIN
           UNION ALL SELECT * FROM mesh_outbox.doctor_refusals()
           UNION ALL SELECT * FROM mesh_outbox.doctor_owners()
           UNION ALL SELECT * FROM mesh_outbox.doctor_overdue()) p
-    WHERE mesh_outbox.may_see_all() OR p.domain IN (SELECT mesh_outbox.owned_domains())
+    WHERE mesh_outbox.may_see_all() OR p.domain IN (SELECT mesh_outbox.watched_domains())
     ORDER BY array_position(ARRAY['error', 'warning', 'notice'], p.severity),
              p.object COLLATE "C", p.problem COLLATE "C";
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.doctor() IS
-    'one row per problem found, the worst first, with the SQL that mends it: errors keep events from being published, warnings will or may, notices are about duties; owners see what concerns their domains, administrators and pg_monitor all';
+    'one row per problem found, the worst first, with the SQL that mends it: errors keep events from being published, warnings will or may, notices are about duties; owners and stewards see what concerns their domains, administrators and pg_monitor all';

@@ -9,6 +9,10 @@ CREATE FUNCTION mesh_outbox.doctor_owners()
                format('SELECT mesh_outbox.alter_domain(%L, owner => ''…'');', d.name)
         FROM mesh_outbox.domain d WHERE NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = d.owner)
         UNION ALL
+        SELECT 'warning', NULL, format('domain %s', d.name), 'the role of its steward does not exist any more',
+               format('SELECT mesh_outbox.alter_domain(%L, steward => '''');', d.name)
+        FROM mesh_outbox.domain d WHERE d.steward IS NOT NULL AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = d.steward)
+        UNION ALL
         SELECT 'warning', NULL, format('policy %s', p.name), 'the role that it runs as does not exist any more',
                format('SELECT mesh_outbox.set_policy(%L, ''suspended'');', p.name)
         FROM mesh_outbox.policy p WHERE NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = p.owner)

@@ -61,8 +61,10 @@ DECLARE
 BEGIN
     SELECT jsonb_build_object(
         'mesh_outbox', 1,
-        'domain', jsonb_build_object('name', d.name, 'owner', coalesce(r.rolname, ''), 'description', d.description,
-                                     'duties', mesh_outbox.duties_document('domain', d.name)),
+        'domain', mesh_outbox.without_nulls(jsonb_build_object(
+            'name', d.name, 'owner', coalesce(r.rolname, ''), 'description', d.description,
+            'steward', (SELECT s.rolname FROM pg_roles s WHERE s.oid = d.steward),
+            'duties', mesh_outbox.duties_document('domain', d.name))),
         'terms', (SELECT coalesce(jsonb_agg(mesh_outbox.without_nulls(jsonb_build_object(
                       'name', t.name, 'schema', t.schema, 'description', t.description, 'examples', t.examples,
                       'synonyms', t.synonyms, 'reserved', t.reserved, 'advice', t.advice,
@@ -300,12 +302,17 @@ BEGIN
     ), plan AS (
         SELECT 1 AS part, 0::bigint AS n, 0::bigint AS m, 'create' AS action, 'domain ' || domain AS object,
                mesh_outbox.call_text('create_domain', json_build_object(
-                   'name', domain, 'owner', wanted -> 'owner', 'description', wanted -> 'description')) AS statement
+                   'name', domain, 'owner', wanted -> 'owner', 'description', wanted -> 'description',
+                   'steward', wanted -> 'steward')) AS statement
         WHERE present = '{}'
         UNION ALL
         SELECT 1, 0, 0, 'alter', 'domain ' || domain,
                mesh_outbox.call_text('alter_domain', json_build_object('name', domain, 'description', wanted -> 'description'))
         WHERE present <> '{}' AND wanted -> 'description' <> present #> '{domain,description}'
+        UNION ALL
+        SELECT 1, 0, 1, 'alter', 'domain ' || domain,
+               mesh_outbox.call_text('alter_domain', json_build_object('name', domain, 'steward', wanted -> 'steward'))
+        WHERE present <> '{}' AND wanted -> 'steward' IS DISTINCT FROM present #> '{domain,steward}' AND wanted ? 'steward'
         UNION ALL
         SELECT 1, 1, 0, d.* FROM mesh_outbox.plan_duties('domain', wanted, present -> 'domain') d
         UNION ALL

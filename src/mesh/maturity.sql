@@ -184,7 +184,7 @@ BEGIN
                count(*) FILTER (WHERE c.status = 'deprecated' AND c.sunset_at < mesh_outbox.present()) AS overdue
         FROM mesh_outbox.contracts c JOIN mesh_outbox.product q ON q.name = c.product WHERE q.domain = d.name) c
     LEFT JOIN LATERAL mesh_outbox.count_enforced(d.name, now() - period) e
-        ON everything OR d.name IN (SELECT mesh_outbox.owned_domains())
+        ON everything OR d.name IN (SELECT mesh_outbox.watched_domains())
     CROSS JOIN LATERAL (
         SELECT coalesce(sum(v.refused + v.quarantined + v.observed), 0) AS n
         FROM mesh_outbox.violations v JOIN mesh_outbox.product q ON q.name = v.product WHERE q.domain = d.name) v

@@ -304,7 +304,7 @@ CREATE FUNCTION mesh_outbox.set_review(product text, event_type text, due date, 
     LANGUAGE mesh_outbox_plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM mesh_outbox.require_domain((mesh_outbox.find_product(product)).domain, 'review a contract');
+    PERFORM mesh_outbox.require_owner_or_steward((mesh_outbox.find_product(product)).domain, 'review a contract');
     IF NOT EXISTS (SELECT FROM mesh_outbox.contract c
                    WHERE (c.product, c.event_type) = (set_review.product, set_review.event_type)) THEN
         RAISE EXCEPTION USING

@@ -81,7 +81,7 @@ CREATE FUNCTION mesh_outbox.policy_findings(contract mesh_outbox.contract)
     BEGIN ATOMIC
         SELECT CASE WHEN mesh_outbox.state_of_policy(p.name) = 'active' AND v.severity IN ('error', 'failed') THEN 'error' ELSE 'warning' END,
                'policy ' || p.name, v.path, NULL::text, v.message, NULL::jsonb,
-               CASE v.severity WHEN 'failed' THEN format('An administrator suspends it with mesh_outbox.set_policy(%L, ''suspended'').', p.name)
+               CASE v.severity WHEN 'failed' THEN format('Its steward suspends it with mesh_outbox.set_policy(%L, ''suspended'').', p.name)
                                ELSE p.description END
         FROM mesh_outbox.policy p CROSS JOIN LATERAL mesh_outbox.policy_violations(p, policy_findings.contract) v
         WHERE mesh_outbox.state_of_policy(p.name) <> 'suspended'
@@ -100,7 +100,7 @@ DECLARE
     parts text[] := parse_ident(function);
     procedure pg_proc;
 BEGIN
-    PERFORM mesh_outbox.require_admin('create a policy');
+    PERFORM mesh_outbox.require_steward(split_part(scope, '.', 1), 'create a policy');
     PERFORM mesh_outbox.require_text('description', description);
     SELECT p.* INTO procedure FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
     WHERE n.nspname = parts[1] AND p.proname = parts[2] AND p.proargtypes = ARRAY['jsonb'::regtype::oid]::oidvector;
@@ -116,6 +116,13 @@ BEGIN
             MESSAGE = format('function %s(jsonb) is volatile', function),
             DETAIL = 'A policy says the same about the same contract: it is STABLE or IMMUTABLE.';
     END IF;
+    IF NOT mesh_outbox.is_admin(mesh_outbox.caller())
+       AND NOT pg_has_role(mesh_outbox.caller()::oid, procedure.proowner, 'USAGE') THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'insufficient_privilege',
+            MESSAGE = format('must be owner of function %s(jsonb)', function),
+            DETAIL = 'A policy runs as the owner of its function.';
+    END IF;
     IF scope IS NOT NULL AND NOT EXISTS (SELECT FROM mesh_outbox.domain d WHERE d.name = scope) THEN
         PERFORM mesh_outbox.find_product(scope);
     END IF;
@@ -124,37 +131,51 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.create_policy(text, text, text, text) IS
-    'makes a function (schema.function, contract jsonb → severity, path, message) a policy, in trial, for all, a domain or a product; for administrators';
+    'makes a function (schema.function, contract jsonb → severity, path, message) a policy, in trial, for all, a domain or a product; for administrators, and the steward of that domain with a function of his own';
+
+CREATE FUNCTION mesh_outbox.require_policy(name text, action text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    policy mesh_outbox.policy;
+BEGIN
+    SELECT * INTO policy FROM mesh_outbox.policy p WHERE p.name = require_policy.name;
+    PERFORM mesh_outbox.require_steward(split_part(policy.scope, '.', 1), action);
+    IF policy.name IS NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'undefined_object',
+            MESSAGE = format('policy "%s" does not exist', name),
+            HINT = 'See the view mesh_outbox.policies.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.require_policy(text, text) IS
+    'error unless there is such a policy and the caller may decide about it: the steward of its scope, an administrator';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.require_policy(text, text) FROM PUBLIC;
 
 CREATE FUNCTION mesh_outbox.set_policy(name text, state text) RETURNS void
     LANGUAGE mesh_outbox_plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM mesh_outbox.require_admin('change a policy');
+    PERFORM mesh_outbox.require_policy(name, 'change a policy');
     IF state IS NULL OR state NOT IN ('trial', 'active', 'suspended') THEN
         RAISE EXCEPTION USING
             ERRCODE = 'invalid_parameter_value',
             MESSAGE = format('invalid state "%s" of a policy', state),
             DETAIL = 'Allowed is trial (reports only), active (refuses) or suspended.';
     END IF;
-    IF NOT EXISTS (SELECT FROM mesh_outbox.policy p WHERE p.name = set_policy.name) THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'undefined_object',
-            MESSAGE = format('policy "%s" does not exist', name),
-            HINT = 'See the view mesh_outbox.policies.';
-    END IF;
     INSERT INTO mesh_outbox.policy_state (policy, state) VALUES (set_policy.name, set_policy.state)
     ON CONFLICT ON CONSTRAINT policy_state_pkey DO UPDATE SET state = excluded.state;
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.set_policy(text, text) IS
-    'puts a policy in trial (reports only), into force (active), or out of it (suspended); for administrators';
+    'puts a policy in trial (reports only), into force (active), or out of it (suspended); for administrators and the steward of its scope';
 
 CREATE FUNCTION mesh_outbox.drop_policy(name text) RETURNS void
     LANGUAGE mesh_outbox_plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM mesh_outbox.require_admin('drop a policy');
+    PERFORM mesh_outbox.require_policy(name, 'drop a policy');
     DELETE FROM mesh_outbox.policy p WHERE p.name = drop_policy.name AND p.schema_name <> 'mesh_outbox';
     IF NOT FOUND THEN
         RAISE EXCEPTION USING
@@ -164,7 +185,7 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION mesh_outbox.drop_policy(text) IS 'drops a policy that is not one of mesh_outbox''s own; for administrators';
+COMMENT ON FUNCTION mesh_outbox.drop_policy(text) IS 'drops a policy that is not one of mesh_outbox''s own; for administrators and the steward of its scope';
 
 CREATE FUNCTION mesh_outbox.policy_impact(policy text)
     RETURNS TABLE (product text, event_type text, version text, severity text, path text, message text)
@@ -172,7 +193,7 @@ CREATE FUNCTION mesh_outbox.policy_impact(policy text)
     SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
-    PERFORM mesh_outbox.require_admin('measure a policy''s impact');
+    PERFORM mesh_outbox.require_policy(policy, 'measure a policy''s impact');
     RETURN QUERY
     SELECT c.product, c.event_type, mesh_outbox.version_text(c), v.severity, v.path, v.message
     FROM mesh_outbox.policy p, mesh_outbox.contract c, LATERAL mesh_outbox.policy_violations(p, c) v
@@ -182,7 +203,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.policy_impact(text) IS
-    'what a policy says about the contracts of today; for administrators';
+    'what a policy says about the contracts of today; for administrators and the steward of its scope';
 
 -- ---------------------------------------------------------------------
 -- Shipped policies

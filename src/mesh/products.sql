@@ -44,33 +44,35 @@ REVOKE EXECUTE ON FUNCTION mesh_outbox.lock_product(text) FROM PUBLIC;
 -- Domains
 -- ---------------------------------------------------------------------
 
--- The owner is granted what he has anyway, so that the server refuses to drop
--- a role that owns a domain.
-CREATE FUNCTION mesh_outbox.hold_owner(new_owner regrole, old_owner regrole) RETURNS void
+-- Owner and steward are granted what they have anyway, so that the server
+-- refuses to drop a role that a domain depends on.
+CREATE FUNCTION mesh_outbox.hold_role(held regrole, released regrole) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF new_owner IS NOT NULL THEN
-        EXECUTE format('GRANT SELECT ON mesh_outbox.domains TO %s', new_owner);
+    IF held IS NOT NULL THEN
+        EXECUTE format('GRANT SELECT ON mesh_outbox.domains TO %s', held);
     END IF;
-    IF EXISTS (SELECT FROM pg_roles r WHERE r.oid = old_owner)
-       AND NOT EXISTS (SELECT FROM mesh_outbox.domain d WHERE d.owner = old_owner) THEN
-        EXECUTE format('REVOKE SELECT ON mesh_outbox.domains FROM %s', old_owner);
+    IF EXISTS (SELECT FROM pg_roles r WHERE r.oid = released)
+       AND NOT EXISTS (SELECT FROM mesh_outbox.domain d WHERE released IN (d.owner, d.steward)) THEN
+        EXECUTE format('REVOKE SELECT ON mesh_outbox.domains FROM %s', released);
     END IF;
 END
 $$;
-COMMENT ON FUNCTION mesh_outbox.hold_owner(regrole, regrole) IS
-    'ties the roles that own domains to the database, so that they cannot be dropped';
-REVOKE EXECUTE ON FUNCTION mesh_outbox.hold_owner(regrole, regrole) FROM PUBLIC;
+COMMENT ON FUNCTION mesh_outbox.hold_role(regrole, regrole) IS
+    'ties the roles that own or look after domains to the database, so that they cannot be dropped';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.hold_role(regrole, regrole) FROM PUBLIC;
 
-CREATE FUNCTION mesh_outbox.create_domain(name text, owner text, description text) RETURNS void
+CREATE FUNCTION mesh_outbox.create_domain(name text, owner text, description text, steward text DEFAULT NULL) RETURNS void
     LANGUAGE mesh_outbox_plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     owning_role regrole;
+    steward_role regrole;
 BEGIN
     PERFORM mesh_outbox.require_admin('create a domain');
     owning_role := mesh_outbox.role_named(owner);
+    steward_role := CASE WHEN steward IS NOT NULL THEN mesh_outbox.role_named(steward) END;
     PERFORM mesh_outbox.require_text('description', description);
     IF name IS NULL OR name !~ '^[a-z][a-z0-9_-]{0,62}$' THEN
         RAISE EXCEPTION USING
@@ -78,8 +80,8 @@ BEGIN
             MESSAGE = format('invalid domain name "%s"', name),
             DETAIL = 'A domain''s name starts with a lower-case letter; up to 62 lower-case letters, digits, _ and - follow.';
     END IF;
-    INSERT INTO mesh_outbox.domain (name, owner, description)
-    VALUES (create_domain.name, owning_role, create_domain.description)
+    INSERT INTO mesh_outbox.domain (name, owner, description, steward)
+    VALUES (create_domain.name, owning_role, create_domain.description, steward_role)
     ON CONFLICT DO NOTHING;
     IF NOT FOUND THEN
         RAISE EXCEPTION USING
@@ -87,19 +89,23 @@ BEGIN
             MESSAGE = format('domain "%s" already exists', name),
             HINT = 'mesh_outbox.alter_domain() changes its owner and description.';
     END IF;
-    PERFORM mesh_outbox.hold_owner(owning_role, NULL);
+    PERFORM mesh_outbox.hold_role(owning_role, NULL);
+    PERFORM mesh_outbox.hold_role(steward_role, NULL);
 END
 $$;
-COMMENT ON FUNCTION mesh_outbox.create_domain(text, text, text) IS
-    'creates a business area whose owning role manages its products, contracts and outboxes; for administrators';
+COMMENT ON FUNCTION mesh_outbox.create_domain(text, text, text, text) IS
+    'creates a business area whose owning role manages its products, contracts and outboxes; a steward''s role, where there is one, sees to its terms, policies and reviews, answers for it as a consumer and puts contracts under observation, but changes no contract; for administrators';
 
-CREATE FUNCTION mesh_outbox.alter_domain(name text, owner text DEFAULT NULL, description text DEFAULT NULL)
+CREATE FUNCTION mesh_outbox.alter_domain(name text, owner text DEFAULT NULL, description text DEFAULT NULL,
+                                         steward text DEFAULT NULL)
     RETURNS void
     LANGUAGE mesh_outbox_plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     old_owner regrole := (SELECT d.owner FROM mesh_outbox.domain d WHERE d.name = alter_domain.name);
     new_owner regrole;
+    old_steward regrole := (SELECT d.steward FROM mesh_outbox.domain d WHERE d.name = alter_domain.name);
+    new_steward regrole;
     outbox mesh_outbox.outbox;
     part regclass;
 BEGIN
@@ -127,18 +133,24 @@ BEGIN
             END LOOP;
             PERFORM mesh_outbox.grant_insert(outbox.relation, new_owner);
         END LOOP;
-        PERFORM mesh_outbox.hold_owner(new_owner, old_owner);
+        PERFORM mesh_outbox.hold_role(new_owner, old_owner);
+    END IF;
+    IF steward IS NOT NULL THEN
+        PERFORM mesh_outbox.require_admin('appoint a domain''s steward');
+        new_steward := CASE WHEN steward <> '' THEN mesh_outbox.role_named(steward) END;
+        UPDATE mesh_outbox.domain d SET steward = new_steward WHERE d.name = alter_domain.name;
+        PERFORM mesh_outbox.hold_role(new_steward, old_steward);
     END IF;
 END
 $$;
-COMMENT ON FUNCTION mesh_outbox.alter_domain(text, text, text) IS
-    'changes a domain''s description, or (administrators) gives it and its outboxes to another role; NULL leaves as it is';
+COMMENT ON FUNCTION mesh_outbox.alter_domain(text, text, text, text) IS
+    'changes a domain''s description, or (administrators) gives it and its outboxes to another role, or appoints another steward (empty: none); NULL leaves as it is';
 
 CREATE FUNCTION mesh_outbox.drop_domain(name text) RETURNS void
     LANGUAGE mesh_outbox_plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    old_owner regrole := (SELECT d.owner FROM mesh_outbox.domain d WHERE d.name = drop_domain.name);
+    old mesh_outbox.domain := (SELECT d FROM mesh_outbox.domain d WHERE d.name = drop_domain.name);
     products text := (SELECT string_agg(p.name, ', ' ORDER BY p.name)
                       FROM mesh_outbox.product p WHERE p.domain = drop_domain.name);
     terms text := (SELECT string_agg(t.name, ', ' ORDER BY t.name)
@@ -182,7 +194,8 @@ BEGIN
     DELETE FROM mesh_outbox.consume_grant g WHERE g.consumer = drop_domain.name;
     DELETE FROM mesh_outbox.access_request r WHERE r."right" = 'consume' AND r.grantee = drop_domain.name;
     DELETE FROM mesh_outbox.domain d WHERE d.name = drop_domain.name;
-    PERFORM mesh_outbox.hold_owner(NULL, old_owner);
+    PERFORM mesh_outbox.hold_role(NULL, old.owner);
+    PERFORM mesh_outbox.hold_role(NULL, old.steward);
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.drop_domain(text) IS
@@ -480,9 +493,10 @@ COMMENT ON FUNCTION mesh_outbox.drop_product(text) IS
 -- ---------------------------------------------------------------------
 
 CREATE VIEW mesh_outbox.domains AS
-    SELECT d.name, d.owner, d.description, d.created_at, d.location
+    SELECT d.name, d.owner, d.description, d.created_at, d.steward, d.location
     FROM mesh_outbox.domain d;
 COMMENT ON VIEW mesh_outbox.domains IS 'business areas and the roles that own them';
+COMMENT ON COLUMN mesh_outbox.domains.steward IS 'role that sees to the domain''s rules; NULL: the administrators alone';
 COMMENT ON COLUMN mesh_outbox.domains.location IS 'the database that a domain is managed in, known here by import_external(); NULL: this one';
 
 CREATE VIEW mesh_outbox.products AS

@@ -118,9 +118,9 @@ CREATE FUNCTION mesh_outbox.create_term(
     LANGUAGE mesh_outbox_plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM mesh_outbox.require_domain(domain, format('create term "%s"', name));
+    PERFORM mesh_outbox.require_owner_or_steward(domain, format('create term "%s"', name));
     IF reserved THEN
-        PERFORM mesh_outbox.require_admin('reserve a term');
+        PERFORM mesh_outbox.require_steward(domain, 'reserve a term');
     END IF;
     PERFORM mesh_outbox.require_text('description', description);
     IF name IS NULL OR name !~ '^[a-z][a-z0-9_]{0,127}$' THEN
@@ -138,7 +138,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.create_term(text, json, text, text, jsonb, text[], boolean) IS
-    'adds a word to the shared dictionary, owned by a domain; reserved (administrators): every property of that name or a synonym must lie within its schema';
+    'adds a word to the shared dictionary, owned by a domain; reserved (steward and administrators): every property of that name or a synonym must lie within its schema';
 
 CREATE FUNCTION mesh_outbox.term_users(term text)
     RETURNS TABLE (product text, event_type text, version text, status text)
@@ -175,13 +175,12 @@ CREATE FUNCTION mesh_outbox.reserve_term(term text, reserved boolean DEFAULT tru
     LANGUAGE mesh_outbox_plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM mesh_outbox.require_admin('reserve a term');
-    PERFORM mesh_outbox.find_term(term);
+    PERFORM mesh_outbox.require_steward((mesh_outbox.find_term(term)).domain, 'reserve a term');
     UPDATE mesh_outbox.term t SET reserved = reserve_term.reserved WHERE t.name = term;
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.reserve_term(text, boolean) IS
-    'whether a term also binds properties that have its name without referring to it; for administrators';
+    'whether a term also binds properties that have its name without referring to it; for the domain''s steward and administrators';
 
 -- The contracts that refer to it keep the text they were proposed with; for
 -- each in force a new minor version is proposed that has the new text.
@@ -198,7 +197,7 @@ DECLARE
     draft mesh_outbox.contract;
     faults text;
 BEGIN
-    PERFORM mesh_outbox.require_domain(changed.domain, format('alter term "%s"', term));
+    PERFORM mesh_outbox.require_owner_or_steward(changed.domain, format('alter term "%s"', term));
     PERFORM mesh_outbox.require_free_words(alter_term.synonyms, changed.name);
     -- products before terms, as a proposal locks them
     PERFORM mesh_outbox.lock_product(p.product)
@@ -254,7 +253,7 @@ DECLARE
     dropped mesh_outbox.term := mesh_outbox.find_term(term);
     users text;
 BEGIN
-    PERFORM mesh_outbox.require_domain(dropped.domain, format('drop term "%s"', term));
+    PERFORM mesh_outbox.require_owner_or_steward(dropped.domain, format('drop term "%s"', term));
     -- waits for proposals that refer to it, and sees them
     PERFORM FROM mesh_outbox.term t WHERE t.name = drop_term.term FOR UPDATE;
     SELECT string_agg(format('%s %s %s', u.product, u.event_type, u.version), ', ') INTO users
@@ -284,7 +283,7 @@ CREATE FUNCTION mesh_outbox.deprecate_term(term text, advice text) RETURNS void
     LANGUAGE mesh_outbox_plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM mesh_outbox.require_domain((mesh_outbox.find_term(term)).domain, format('deprecate term "%s"', term));
+    PERFORM mesh_outbox.require_owner_or_steward((mesh_outbox.find_term(term)).domain, format('deprecate term "%s"', term));
     IF advice IS NOT NULL THEN
         PERFORM mesh_outbox.require_text('advice', advice);
     END IF;
@@ -302,7 +301,7 @@ CREATE FUNCTION mesh_outbox.grant_term_exception(term text, product text, reason
 DECLARE
     reserved mesh_outbox.term := mesh_outbox.find_term(term);
 BEGIN
-    PERFORM mesh_outbox.require_domain(reserved.domain, format('grant an exception from term "%s"', term));
+    PERFORM mesh_outbox.require_owner_or_steward(reserved.domain, format('grant an exception from term "%s"', term));
     PERFORM mesh_outbox.find_product(product);
     PERFORM mesh_outbox.require_text('reason', reason);
     IF until IS NULL OR until < current_date THEN

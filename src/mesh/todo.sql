@@ -7,13 +7,13 @@ CREATE FUNCTION mesh_outbox.todo()
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-    WITH mine AS (SELECT mesh_outbox.owned_domains() AS name)
+    WITH mine AS (SELECT mesh_outbox.owned_domains() AS name), watched AS (SELECT mesh_outbox.watched_domains() AS name)
     SELECT 'answer a proposal', n.product, n.event_type, n.version, n.consumer, n.created_at,
            format('SELECT mesh_outbox.acknowledge(%L, %L, %L, %L), or object(…, reason => ''…'')',
                   n.consumer, n.product, n.event_type, n.version)
     FROM mesh_outbox.notifications n
     WHERE n.status = 'proposed' AND n.acknowledged_at IS NULL AND n.objection IS NULL
-      AND n.consumer IN (SELECT name FROM mine)
+      AND n.consumer IN (SELECT name FROM watched)
     UNION ALL
     SELECT 'settle an objection', n.product, n.event_type, n.version, n.consumer, n.objected_at,
            format('%s: talk to them, or SELECT mesh_outbox.override_objection(%L, %L, %L, %L, reason => ''…'')',
@@ -42,7 +42,7 @@ BEGIN
     SELECT 'review a contract', r.product, r.event_type, NULL, NULL, r.due::timestamptz,
            format('SELECT mesh_outbox.set_review(%L, %L, due => ''…'', note => ''…'')', r.product, r.event_type)
     FROM mesh_outbox.review r JOIN mesh_outbox.product p ON p.name = r.product
-    WHERE r.due <= mesh_outbox.present()::date AND p.domain IN (SELECT name FROM mine)
+    WHERE r.due <= mesh_outbox.present()::date AND p.domain IN (SELECT name FROM watched)
     UNION ALL
     SELECT 'verify a proposal', c.product, c.event_type, mesh_outbox.version_text(c), g.consumer, c.created_at,
            format('SELECT mesh_outbox.record_verification(%L, %L, %L, %L, passed => …)',

@@ -46,11 +46,9 @@ CREATE FUNCTION mesh_outbox.observe_only(reason text, product text DEFAULT NULL)
 DECLARE
     changed bigint;
 BEGIN
-    PERFORM mesh_outbox.require_admin('put contracts under observation');
+    PERFORM mesh_outbox.require_steward(
+        CASE WHEN product IS NOT NULL THEN (mesh_outbox.find_product(product)).domain END, 'put contracts under observation');
     PERFORM mesh_outbox.require_text('reason', reason);
-    IF product IS NOT NULL THEN
-        PERFORM mesh_outbox.find_product(product);
-    END IF;
     UPDATE mesh_outbox.contract c
     SET enforcement = 'observe', enforcement_reason = reason, rollout = 100, enforced_at = now()
     WHERE c.product = coalesce(observe_only.product, c.product)
@@ -60,7 +58,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.observe_only(text, text) IS
-    'sets all contract versions in use of a product (NULL: of all) back to observe at once, and returns how many; for administrators';
+    'sets all contract versions in use of a product (NULL: of all) back to observe at once, and returns how many; for administrators, and for one product the steward of its domain';
 
 CREATE FUNCTION mesh_outbox.cap_enforcement(enforcement text, reason text) RETURNS void
     LANGUAGE mesh_outbox_plpgsql

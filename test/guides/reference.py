@@ -16,7 +16,7 @@ HELPERS = set('''
     grantee_name is_admin may_see_all outbox_columns outbox_contents outbox_relations owned_domains owned_outboxes path_of_place
     plan_duties plan_product plan_relations plan_term plan_version product_document referenced_schemas
     require_period require_text schema_of_type search_words this_database this_system version_numbers version_text
-    versions_document violated_places violation_counters visible_publishers without_nulls'''.split())
+    versions_document violated_places violation_counters visible_publishers watched_domains without_nulls'''.split())
 # "watch_…" is what a view of that name selects from; a policy's function has its name.
 BEHIND_A_VIEW = re.compile('^(watch|policy)_')
 
