@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * pipeline.c
- *	  Batches to Kafka transactions: two transactional ids in turn.
+ *	  Batches to Kafka transactions: transactional ids in turn.
  *
  * At most two batches are in flight, oldest first, each on a lane (a
  * transactional id) of its own.  The younger one is produced while the older
@@ -34,8 +34,8 @@
 #include "publisher/publisher.h"
 
 
-bool
-mo_pipeline_has_room(MoPublisher *pub)
+static bool
+has_room(MoPublisher *pub)
 {
 	return pub->nflight < lengthof(pub->flight);
 }
@@ -140,6 +140,16 @@ mark_last_part(MoBatch *batch)
 						  dead_end->ordinal, batch->last.part);
 }
 
+/* In turn; one that is repeated while the older one commits keeps off its id. */
+static int
+next_lane(MoPublisher *pub, const MoBatch *batch)
+{
+	do
+		pub->last_lane = (pub->last_lane + 1) % MO_TRANSACTIONAL_LANES;
+	while (batch != pub->flight[0] && pub->last_lane == pub->flight[0]->lane);
+	return pub->last_lane;
+}
+
 static void
 begin_batch(MoPublisher *pub, MoBatch *batch)
 {
@@ -147,9 +157,7 @@ begin_batch(MoPublisher *pub, MoBatch *batch)
 
 	mark_last_part(batch);
 	mo_pipeline_reset_records(batch);
-	/* Repeated while the older one commits, it keeps off that one's id. */
-	batch->lane = 1 - (batch == pub->flight[0] ? pub->last_lane : pub->flight[0]->lane);
-	pub->last_lane = batch->lane;
+	batch->lane = next_lane(pub, batch);
 	if (mo_producer_begin(pub->producer, batch->lane, &error))
 		batch->state = MO_BATCH_PRODUCING;
 	else
@@ -285,6 +293,16 @@ may_begin(MoPublisher *pub, int index)
 	if (index > 0 && !is_delivered(pub, pub->flight[0]))
 		return false;
 	return pub->failures == 0 || GetCurrentTimestamp() >= pub->retry_at;
+}
+
+/*
+ * Would a batch that is submitted now begin now?  Until then it is better
+ * left open: what is decoded meanwhile goes with it and not with the next.
+ */
+bool
+mo_pipeline_is_ready(MoPublisher *pub)
+{
+	return has_room(pub) && may_begin(pub, pub->nflight);
 }
 
 static void
@@ -444,7 +462,7 @@ mo_pipeline_submit(MoPublisher *pub)
 {
 	MoBatch    *batch = pub->open;
 
-	while (!mo_pipeline_has_room(pub))
+	while (!has_room(pub))
 		mo_publisher_wait(pub, 1000);
 	batch->state = MO_BATCH_NEW;
 	ask_dead_letters(pub, batch);

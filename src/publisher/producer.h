@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * producer.h
- *	  One Kafka cluster as a publisher sees it: two transactional ids that
+ *	  One Kafka cluster as a publisher sees it: transactional ids that
  *	  take turns, and a control lane for everything else.
  *
  * Nothing here blocks.  librdkafka's transactional calls do, so each lane has
@@ -26,8 +26,14 @@
 typedef struct MoProducer MoProducer;
 typedef struct MoTopic MoTopic; /* lives as long as its producer */
 
-/* Lanes: the transactional ids are 0 and 1. */
-#define MO_LANE_CONTROL 2
+/*
+ * Lanes: one for each transactional id, and one more.  An id that has just
+ * committed answers CONCURRENT_TRANSACTIONS until its markers are in all the
+ * logs, and librdkafka then pauses for 20 ms (2.0.2: 100 ms); with four in
+ * turn that is over before its turn comes again.
+ */
+#define MO_TRANSACTIONAL_LANES 4
+#define MO_LANE_CONTROL MO_TRANSACTIONAL_LANES
 
 typedef enum MoKafkaStatus
 {
@@ -117,7 +123,7 @@ extern MoProducer *mo_producer_create(const MoProducerConfig *config);
 extern void mo_producer_destroy(MoProducer *producer);
 
 /*
- * New handles for both transactional ids, after FENCED or FATAL.  Records
+ * New handles for all transactional ids, after FENCED or FATAL.  Records
  * still undelivered are forgotten; an embedded broker keeps what it has.
  */
 extern void mo_producer_reset(MoProducer *producer);

@@ -10,9 +10,9 @@
  * ereport, no elog, no interrupt, no global of the server.  What both touch
  * is in MoLane and guarded by its locks.
  *
- * There are three lanes, each a thread with a librdkafka handle of its own:
- * 0 and 1 carry a transactional id each, the control lane a plain producer
- * handle for metadata and admin requests.  A lane runs one call at a time.
+ * A lane is a thread with a librdkafka handle of its own: one for each
+ * transactional id, and the control lane, which has a plain producer's handle
+ * for metadata and admin requests.  A lane runs one call at a time.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,8 +28,7 @@
 #error "mesh_outbox needs librdkafka 2.0.2 or newer"
 #endif
 
-#define MO_LANES			3
-#define MO_TRANSACTIONAL_LANES	2
+#define MO_LANES			(MO_TRANSACTIONAL_LANES + 1)
 
 /*
  * How long one librdkafka call may block a lane, in ms, so that the lane can

@@ -363,7 +363,7 @@ mo_progress_tick(MoPublisher *pub)
 	if (mo_guc_heartbeat_interval > 0 && pub->heartbeats_due == 0 &&
 		TimestampDifferenceExceeds(pub->heartbeat_at, now,
 								   mo_guc_heartbeat_interval * 1000))
-		pub->heartbeats_due = 2;	/* one on each transactional id */
+		pub->heartbeats_due = MO_TRANSACTIONAL_LANES;	/* one on each id */
 	warn_of_retained_wal(pub);
 	mo_progress_publish_status(pub);
 }

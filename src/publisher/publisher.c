@@ -10,11 +10,11 @@
  * One loop drives everything, and nothing in it blocks: WAL is decoded in
  * slices, batches advance when the library or the scribe has answered, and
  * the process sleeps on its latch and the producer's pipe.  A batch is sent
- * as soon as a transactional id is free, so it holds what has arrived
+ * as soon as the one before it is delivered, so it holds what has arrived
  * meanwhile: small under light load, large under heavy load, nothing to tune.
  *
- * Waiting also happens inside decoding callbacks, when both ids are busy and
- * the open batch is full, or the scribe or a topic must be waited for; the
+ * Waiting also happens inside decoding callbacks, when two batches are in
+ * flight and the open one is full, or the scribe or a topic must be waited for; the
  * same function serves there (mo_publisher_wait).
  *
  *-------------------------------------------------------------------------
@@ -346,11 +346,11 @@ decode_slice(MoPublisher *pub)
 	return true;
 }
 
-/* Sends what is open when a transactional id is free for it. */
+/* Sends what is open as soon as it can be produced. */
 static void
 send_open(MoPublisher *pub)
 {
-	if (pub->open->nevents > 0 && mo_pipeline_has_room(pub))
+	if (pub->open->nevents > 0 && mo_pipeline_is_ready(pub))
 		mo_pipeline_submit(pub);
 	else if (pub->heartbeats_due > 0 && pub->open->nevents == 0 &&
 			 pub->nflight == 0)

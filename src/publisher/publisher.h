@@ -185,7 +185,7 @@ extern void mo_start(MoPublisher *pub);
 /* Steps 3 and 4: fence, look again, claim.  Sets mode and "running". */
 extern void mo_start_own(MoPublisher *pub);
 
-/* init_transactions on both ids. */
+/* init_transactions on every id. */
 extern void mo_start_fence(MoPublisher *pub);
 
 /* A new incarnation, claimed with the position "committed". */
@@ -268,7 +268,7 @@ extern void mo_stream_init(MoPublisher *pub);
 /* pipeline.c */
 /* Moves every batch in flight as far as it goes without waiting. */
 extern void mo_pipeline_advance(MoPublisher *pub);
-extern bool mo_pipeline_has_room(MoPublisher *pub);
+extern bool mo_pipeline_is_ready(MoPublisher *pub);
 
 /* Puts the open batch in flight; waits for room. */
 extern void mo_pipeline_submit(MoPublisher *pub);

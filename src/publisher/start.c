@@ -11,7 +11,7 @@
  *		that M is not in this server's history or beyond its WAL.
  *	 2. Verify that the transaction at M is M's by decoding up to it, unless P
  *		has passed M.
- *	 3. Fence: init_transactions on both ids.  Read M again, read-committed,
+ *	 3. Fence: init_transactions on every id.  Read M again, read-committed,
  *		and judge all of it, also against P.  A failure here stops without a claim, so that an
  *		owner that was fenced in passing recovers.
  *	 4. Claim: a marker with a new incarnation.
@@ -169,7 +169,7 @@ prepare_marker_topic(MoPublisher *pub)
 void
 mo_start_fence(MoPublisher *pub)
 {
-	for (int lane = 0; lane < 2; lane++)
+	for (int lane = 0; lane < MO_TRANSACTIONAL_LANES; lane++)
 	{
 		const MoKafkaError *result;
 

@@ -266,7 +266,7 @@ class Chaos:
     # ---- fencing by a stranger that holds the same transactional ids
 
     def identity(self):
-        """The publisher's group; its transactional ids are that, -0 and -1."""
+        """The publisher's group; its transactional ids are that, -0 to -3."""
         return self.server.sql(
             "SELECT format('mesh_outbox-%%s-%%s-%%s', system_identifier, d.oid, publisher_id)"
             " FROM pg_control_system(), pg_database d, mesh_outbox.publishers p"
@@ -277,14 +277,14 @@ class Chaos:
                          "transactional.id": f"{group}-{lane}"})
 
     def fence(self):
-        """Both ids fenced, nothing committed: to the publisher this looks as
+        """Every id fenced, nothing committed: to the publisher this looks as
         if the coordinator had timed it out."""
         self.caught_up()
         self.fence_ids()
 
     def fence_ids(self):
         group = self.identity()
-        for lane in (0, 1):
+        for lane in range(4):
             self.stranger(group, lane).init_transactions(20)
 
     def do_fence(self, what, amount):

@@ -35,7 +35,7 @@ class Config:
     closing_record: bool = True          # a split transaction always shows its end
     old_from_fenced: bool = True         # O is read after fencing (else: before)
     claim_own_branch: bool = True        # a claim carries the claimer's branch, not M's
-    heartbeat_both: bool = True          # the idle heartbeat uses both ids
+    heartbeat_all: bool = True           # the idle heartbeat uses every id
     first_identity_stale: bool = True    # the first read never concludes "not P's M" either
     recover_owner: bool = True           # a recovery in place takes M's incarnation for O
     recover_reread: bool = True          # … and reads M again after fencing
@@ -49,6 +49,7 @@ class Config:
     #   e an event, p refused by the broker always, t refused at times; '' no event
     parts: dict = field(default_factory=dict)  # transaction -> partition of each row ('0…')
     partitions: int = 1
+    ids: int = 2               # transactional ids, taken in turn
     large: tuple = ()          # transactions that are split, one row per Kafka transaction
     base: tuple = ()           # WAL that both instances have
     source_a: tuple = ()       # what then happens on A …

@@ -13,8 +13,7 @@ MARKERS = 'm'       # the marker's partition in TxnId.left
 
 
 def set_id(kafka, i, value):
-    ids = (value, kafka.ids[1]) if i == 0 else (kafka.ids[0], value)
-    return kafka._replace(ids=ids)
+    return kafka._replace(ids=kafka.ids[:i] + (value,) + kafka.ids[i + 1:])
 
 
 def append(kafka, p, events, i):

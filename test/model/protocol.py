@@ -3,10 +3,10 @@
 `steps` yields (step, detail, kafka, instance) for everything that the pair of
 one instance can do next. Where the pair is (`Instance.pc`):
 
-    off → (slot → slot_wait →) read → verify → fence0 → fence1 → read_fenced →
+    off → (slot → slot_wait →) read → verify → fence0 → fence1 … → read_fenced →
     verify_fenced → claim → claim_wait → run
     fenced → fenced_judge after a _FENCED anywhere, and if M is still mine:
-    again0 → again1 → again_read → claim → claim_wait → run with the batches kept
+    again0 → again1 … → again_read → claim → claim_wait → run with the batches kept
     stopped: waits for a person
 """
 import kafka as broker
@@ -120,18 +120,22 @@ def start_verify(cfg, me, kafka, inst, fresh):
                inst._replace(pc='fence0', old=m.inc, read=None, why=''))
 
 
-def fence_0(cfg, me, kafka, inst, fresh):
-    if kafka.ids[0].state != 'C':
-        yield ('start_fence_0', '', broker.abort(kafka, 0, me), inst._replace(pc='fence1'))
+def fence(i):
+    """init_transactions on one id after the other: the last one leads on."""
+    def step(cfg, me, kafka, inst, fresh):
+        last = i == cfg.ids - 1
+        inst = inst._replace(pc='read_fenced' if last else 'fence%d' % (i + 1))
+        if cfg.bug_one_fence and i > 0:
+            if kafka.ids[i].owner is None:
+                kafka = set_id(kafka, i, kafka.ids[i]._replace(owner=me))
+            yield ('start_fence_1', 'left out (bug)', kafka, inst)
+        elif kafka.ids[i].state != 'C':
+            yield (fence_name(i), 'id %d' % i, broker.abort(kafka, i, me), inst)
+    return step
 
 
-def fence_1(cfg, me, kafka, inst, fresh):
-    if cfg.bug_one_fence:
-        if kafka.ids[1].owner is None:
-            kafka = set_id(kafka, 1, kafka.ids[1]._replace(owner=me))
-        yield ('start_fence_1', 'left out (bug)', kafka, inst._replace(pc='read_fenced'))
-    elif kafka.ids[1].state != 'C':
-        yield ('start_fence_1', '', broker.abort(kafka, 1, me), inst._replace(pc='read_fenced'))
+def fence_name(i):
+    return 'start_fence_0' if i == 0 else 'start_fence_1'
 
 
 def start_read_marker_fenced(cfg, me, kafka, inst, fresh):
@@ -236,14 +240,13 @@ def judge_other(cfg, me, kafka, inst, m):
 
 # ---- recovery in place: the coordinator timed us out ----------------------------
 
-def again_0(cfg, me, kafka, inst, fresh):
-    if kafka.ids[0].state != 'C':
-        yield ('start_fence_0', '', broker.abort(kafka, 0, me), inst._replace(pc='again1'))
-
-
-def again_1(cfg, me, kafka, inst, fresh):
-    if kafka.ids[1].state != 'C':
-        yield ('start_fence_1', '', broker.abort(kafka, 1, me), inst._replace(pc='again_read'))
+def again(i):
+    def step(cfg, me, kafka, inst, fresh):
+        if kafka.ids[i].state != 'C':
+            pc = 'again_read' if i == cfg.ids - 1 else 'again%d' % (i + 1)
+            yield (fence_name(i), 'id %d' % i, broker.abort(kafka, i, me),
+                   inst._replace(pc=pc))
+    return step
 
 
 def again_read(cfg, me, kafka, inst, fresh):
@@ -255,7 +258,7 @@ def again_read(cfg, me, kafka, inst, fresh):
         yield judge_other(cfg, me, kafka, inst, m)
         return
     left = [b for b in inst.queue if b.at[:2] > (m.lsn, m.ordinal)]
-    queue = tuple([b._replace(id=1 - i, stage='n', left=()) for i, b in enumerate(left)])
+    queue = tuple([b._replace(id=(i + 1) % cfg.ids, stage='n', left=()) for i, b in enumerate(left)])
     yield ('start_read_marker_fenced', m, kafka, inst._replace(
         pc='claim', read=m, at=m[:3], queue=queue, inc=(me, fresh),
         old=m.inc if cfg.recover_owner else inst.old))
@@ -361,7 +364,7 @@ def batch_plan(cfg, kafka, inst):
     planned = plan(cfg, inst, kafka.grown)
     if planned:
         events, at, after = planned
-        i = 1 - (queue[-1].id if queue else inst.last_id)
+        i = ((queue[-1].id if queue else inst.last_id) + 1) % cfg.ids
         yield ('batch_plan', (i, events), kafka, inst._replace(
             queue=queue + (Batch(i, events, at, 'n'),), next=after))
 
@@ -454,7 +457,7 @@ def overtake_dead_letter(cfg, me, kafka, inst):
     if inst.queue or not inst.asked or inst.asked[0][0] != 'D':
         return
     planned = plan(cfg, inst, kafka.grown)
-    i = 1 - inst.last_id
+    i = (inst.last_id + 1) % cfg.ids
     if not planned or kafka.ids[i] != TxnId(me, 'E'):
         return
     events, at, after = planned
@@ -492,7 +495,8 @@ def heartbeat(cfg, me, kafka, inst):
     """Only its finding matters here: an idle owner learns that it was fenced."""
     if inst.queue or waits_for_scribe(inst) or plan(cfg, inst, kafka.grown):
         return
-    lost = kafka.ids[0].owner != me or cfg.heartbeat_both and kafka.ids[1].owner != me
+    lost = kafka.ids[0].owner != me or (
+        cfg.heartbeat_all and any(t.owner != me for t in kafka.ids))
     if lost:
         yield ('heartbeat', 'FENCED', kafka, fenced(inst))
 
@@ -526,9 +530,10 @@ def slot_advance(cfg, kafka, inst):
 
 PHASES = {
     'off': pair_start, 'slot': slot_create, 'slot_wait': slot_persist,
-    'read': start_read_marker, 'verify': start_verify, 'fence0': fence_0, 'fence1': fence_1,
+    'read': start_read_marker, 'verify': start_verify,
+    'fence0': fence(0), 'fence1': fence(1), 'fence2': fence(2),
     'read_fenced': start_read_marker_fenced, 'verify_fenced': start_verify_fenced,
     'claim': claim_send, 'claim_wait': claim_commit, 'fenced': fenced_read_marker,
-    'fenced_judge': fenced_judge, 'again0': again_0, 'again1': again_1,
+    'fenced_judge': fenced_judge, 'again0': again(0), 'again1': again(1), 'again2': again(2),
     'again_read': again_read, 'run': running,
 }

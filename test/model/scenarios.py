@@ -19,6 +19,12 @@ SCENARIOS = {
                           source_a=('a3',), faults=2),
     'async_commit': dict(rows=ONE, base=('a1',), source_a=('a2', 'a5'), async_commit=True),
     'fine': dict(rows=dict(a1='e', a2='e', a3='e'), base=('a1', 'a2', 'a3'), fine=True),
+    # More ids than batches in flight: the next one is not the one that just committed.
+    'three_ids': dict(rows=ONE, base=('a1', 'a2'), source_a=('a4', 'a5'), ids=3),
+    'three_ids_fine': dict(rows=dict(a1='e', a2='e', a3='e', a4='e'), ids=3, fine=True,
+                           base=('a1', 'a2', 'a3', 'a4')),
+    'three_ids_clone': dict(rows=ONE, base=('a1',), source_a=('a2',), source_b=('b2',), ids=3,
+                            mode='clone', faults=0, overlap=False),
     # A copy of the data directory against the same Kafka.
     'clone': dict(rows=ONE, base=('a1',), source_a=('a2',), source_b=('b2',), mode='clone',
                   faults=0),
@@ -127,7 +133,7 @@ ABLATIONS = [
 ]
 
 LARGE_ABLATIONS = [
-    ('heartbeat on one id', 'clone', dict(heartbeat_both=False), 'no way'),
+    ('heartbeat on one id', 'clone', dict(heartbeat_all=False), 'no way'),
     ('recovery in place does not read M again', 'clone', dict(recover_reread=False), 'order'),
     ('recovery in place keeps the old O', 'clone', dict(recover_owner=False), 'no way'),
     ('second id not fenced, clone', 'clone', dict(bug_one_fence=True), 'order'),

@@ -150,7 +150,7 @@ def history(cfg, name, inst):
 
 def initial(cfg):
     wal = tuple(cfg.base)
-    ids = (TxnId(None, 'E'), TxnId(None, 'E'))
+    ids = (TxnId(None, 'E'),) * cfg.ids
     kafka = Kafka(((),) * cfg.partitions, ((-1, NO_MARKER),), ids, False)
     a = Instance('U', wal, len(wal), 0, 0 if cfg.slot else -1,
                  len(wal) if cfg.mode == 'sync' else INFINITE,

@@ -8,9 +8,9 @@ import kafka as broker
 from protocol import released_by, steps
 from state import INFINITE, Instance, State, begin, fresh_incarnation, progress
 
-IDLE = ('off', 'slot', 'slot_wait', 'stopped', 'read', 'verify', 'fence0', 'fence1',
+IDLE = ('off', 'slot', 'slot_wait', 'stopped', 'read', 'verify', 'fence0', 'fence1', 'fence2',
         'read_fenced', 'verify_fenced', 'claim', 'fenced',
-        'fenced_judge', 'again0', 'again1', 'again_read')
+        'fenced_judge', 'again0', 'again1', 'again2', 'again_read')
 
 
 def successors(cfg, state):
@@ -112,8 +112,7 @@ def batch_abort(cfg, me, kafka, inst, k):
 def coordinator(cfg, state):
     """yields (step, detail, kafka, faults spent)"""
     kafka = state.kafka
-    for i in (0, 1):
-        t = kafka.ids[i]
+    for i, t in enumerate(kafka.ids):
         if t.state == 'C':
             for where in t.left:
                 yield ('kafka_complete', 'id %d, %s' % (i, where),
