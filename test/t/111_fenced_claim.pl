@@ -15,7 +15,7 @@ simple_outbox($node);
 emit($node, first => 1);
 ok(wait_published($node), 'published');
 
-my @ids = map { marker_group($node) . "-$_" } 0, 1;
+my @ids = map { marker_group($node) . "-$_" } 0 .. 3;
 
 sub fence { return kafka('fence', $kafka->{bootstrap}, @ids); }
 
