@@ -61,6 +61,11 @@ CREATE TABLE mesh_outbox.publisher (
     -- upgraded cluster) finds it paused
     system_identifier bigint NOT NULL,
     database_oid      oid NOT NULL,
+    -- Part of its names in Kafka.  Ids are given again once the extension was
+    -- dropped; what the earlier owner left in Kafka is none of the next one's.
+    -- A copy of the server has the same, for there it matters.
+    identity          text NOT NULL DEFAULT left(replace(pg_catalog.gen_random_uuid()::text, '-', ''), 12)
+                      CHECK (identity ~ '^[0-9a-f]{12}$'),
     created_at        timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE mesh_outbox.publisher IS

@@ -48,6 +48,7 @@ typedef struct MoHello
 	char	   *brokers;
 	char	   *options;		/* JSON text: librdkafka properties */
 	char	   *slot_name;
+	char	   *marker_group;	/* also begins the transactional ids */
 	char	   *resume_from;	/* "", "marker", "ledger" or "now" */
 	XLogRecPtr	resume_lsn;		/* end of WAL when that was decided */
 	Oid			check_function; /* OID of mesh_outbox.check_event() */

@@ -55,6 +55,7 @@ mo_channel_put_hello(StringInfo buf, const MoHello *m)
 	put_text(buf, m->brokers);
 	put_text(buf, m->options);
 	put_text(buf, m->slot_name);
+	put_text(buf, m->marker_group);
 	put_text(buf, m->resume_from);
 	put_int64(buf, m->resume_lsn);
 	put_int32(buf, m->check_function);
@@ -80,6 +81,7 @@ mo_channel_get_hello(StringInfo buf, MoHello *m)
 	m->brokers = get_text(buf);
 	m->options = get_text(buf);
 	m->slot_name = get_text(buf);
+	m->marker_group = get_text(buf);
 	m->resume_from = get_text(buf);
 	m->resume_lsn = get_lsn(buf);
 	m->check_function = get_uint32(buf);

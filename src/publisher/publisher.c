@@ -462,14 +462,11 @@ destroy_producer(int code, Datum arg)
 static void
 create_producer(MoPublisher *pub)
 {
-	char	   *id = psprintf("mesh_outbox-" UINT64_FORMAT "-%u-%d",
-							  GetSystemIdentifier(), MyDatabaseId,
-							  pub->hello.publisher_id);
 	MoProducerConfig config = {
 		.brokers = pub->hello.brokers,
 		.options = pub->hello.options,
-		.transactional_id = id,
-		.group = id,
+		.transactional_id = pub->hello.marker_group,
+		.group = pub->hello.marker_group,
 		.marker_topic = MO_MARKER_TOPIC,
 		.client_id = psprintf("mesh_outbox %s", pub->hello.name),
 	};

@@ -45,6 +45,15 @@ COMMENT ON FUNCTION mesh_outbox.record_decision(int, text, text, pg_lsn, pg_lsn)
     'records what somebody decided about a publisher';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.record_decision(int, text, text, pg_lsn, pg_lsn) FROM PUBLIC;
 
+CREATE FUNCTION mesh_outbox.marker_group(publisher mesh_outbox.publisher) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+    RETURN format('mesh_outbox-%s-%s-%s-%s', mesh_outbox.this_system(), mesh_outbox.this_database(),
+                  (publisher).publisher_id, (publisher).identity);
+COMMENT ON FUNCTION mesh_outbox.marker_group(mesh_outbox.publisher) IS
+    'the consumer group that keeps a publisher''s position in Kafka; with -0 and -1 behind it, its transactional ids';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.marker_group(mesh_outbox.publisher) FROM PUBLIC;
+
 -- Options that name files of the server need pg_read_server_files.
 CREATE FUNCTION mesh_outbox.check_publisher(brokers text, options jsonb) RETURNS void
     LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'mesh_outbox_check_publisher';
@@ -207,9 +216,8 @@ BEGIN
         RAISE NOTICE USING
             MESSAGE = format('Kafka keeps the last position of publisher "%s"', name),
             DETAIL = 'It expires by itself, and no other publisher reads it.',
-            HINT = format('kafka-consumer-groups.sh --bootstrap-server %s --delete --group mesh_outbox-%s-%s-%s',
-                          publisher.brokers, mesh_outbox.this_system(), mesh_outbox.this_database(),
-                          publisher.publisher_id);
+            HINT = format('kafka-consumer-groups.sh --bootstrap-server %s --delete --group %s',
+                          publisher.brokers, mesh_outbox.marker_group(publisher));
     END IF;
     DELETE FROM mesh_outbox.publisher p WHERE p.publisher_id = publisher.publisher_id;
     PERFORM mesh_outbox.publisher_changed();
@@ -337,7 +345,7 @@ CREATE FUNCTION mesh_outbox.watch_publishers()
         transactions bigint, events bigint, bytes bigint, kafka_transactions bigint, dead_letters bigint,
         last_published_at timestamptz, slot_lsn pg_lsn, decoded_lsn pg_lsn, marker_lsn pg_lsn, progress_lsn pg_lsn,
         brokers text, options jsonb, publisher_pid int, scribe_pid int, slot_name name,
-        publisher_id int, created_at timestamptz)
+        publisher_id int, created_at timestamptz, marker_group text)
     LANGUAGE mesh_outbox_plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -367,7 +375,7 @@ BEGIN
            s.last_publish_time, s.slot_lsn, s.decoded_lsn, s.marker_lsn, s.progress_lsn,
            CASE WHEN everything THEN s.brokers END, CASE WHEN everything THEN p.options END,
            s.publisher_pid, s.scribe_pid, g.slot_name,
-           p.publisher_id, p.created_at
+           p.publisher_id, p.created_at, mesh_outbox.marker_group(p)
     FROM mesh_outbox.publisher p
     LEFT JOIN mesh_outbox.publisher_status() s ON s.publisher_id = p.publisher_id
     LEFT JOIN mesh_outbox.progress g ON g.publisher_id = p.publisher_id
@@ -397,6 +405,8 @@ COMMENT ON COLUMN mesh_outbox.publishers.slot_lsn IS 'how far the replication sl
 COMMENT ON COLUMN mesh_outbox.publishers.marker_lsn IS 'commit LSN of the last transaction that Kafka has';
 COMMENT ON COLUMN mesh_outbox.publishers.progress_lsn IS 'up to where PostgreSQL knows that everything is dealt with';
 COMMENT ON COLUMN mesh_outbox.publishers.brokers IS 'for administrators and pg_monitor';
+COMMENT ON COLUMN mesh_outbox.publishers.marker_group IS
+    'the consumer group that keeps its position in Kafka; with -0 and -1 behind it, its transactional ids';
 COMMENT ON COLUMN mesh_outbox.publishers.options IS 'for administrators and pg_monitor; secrets are references to files';
 
 CREATE VIEW mesh_outbox.batches WITH (security_barrier) AS

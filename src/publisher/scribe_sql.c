@@ -79,7 +79,8 @@ static const struct
 		" to_regprocedure('" MO_SCHEMA "." MO_CHECK_FUNCTION "()')::oid,"
 		" g.slot_name::text, g.ready_lsn, g.lsn, g.marker_lsn, g.marker_xid,"
 		" g.marker_time, g.attention IS NOT NULL,"
-		" to_regclass('mesh_outbox.control_event')::oid, p.resume_lsn"
+		" to_regclass('mesh_outbox.control_event')::oid, p.resume_lsn,"
+		" mesh_outbox.marker_group(p)"
 		" FROM mesh_outbox.publisher AS p"
 		" LEFT JOIN mesh_outbox.progress AS g"
 		"  ON g.publisher_id = p.publisher_id"
@@ -333,6 +334,7 @@ read_publisher(MoHello *hello)
 	hello->has_attention = DatumGetBool(get(0, 12));
 	hello->control_table = DatumGetObjectId(get(0, 13));
 	hello->resume_lsn = DatumGetLSN(get(0, 14));
+	hello->marker_group = get_text(0, 15);
 	return true;
 }
 

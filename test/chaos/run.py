@@ -268,9 +268,7 @@ class Chaos:
     def identity(self):
         """The publisher's group; its transactional ids are that, -0 to -3."""
         return self.server.sql(
-            "SELECT format('mesh_outbox-%%s-%%s-%%s', system_identifier, d.oid, publisher_id)"
-            " FROM pg_control_system(), pg_database d, mesh_outbox.publishers p"
-            " WHERE datname = current_database() AND name = %s", PUBLISHER)[0][0]
+            "SELECT marker_group FROM mesh_outbox.publishers WHERE name = %s", PUBLISHER)[0][0]
 
     def stranger(self, group, lane):
         return Producer({"bootstrap.servers": self.cluster.bootstrap, "log_level": 0,

@@ -285,10 +285,7 @@ sub decoded { return $json->decode($_[0]); }
 sub marker_group
 {
 	my ($node) = @_;
-	return $node->safe_psql('postgres', q(
-		SELECT format('mesh_outbox-%s-%s-%s', system_identifier, d.oid, publisher_id)
-		FROM pg_control_system(), pg_database d, mesh_outbox.publishers
-		WHERE datname = current_database() AND name = 'main'));
+	return $node->safe_psql('postgres', q(SELECT marker_group FROM mesh_outbox.publishers WHERE name = 'main'));
 }
 
 =back
