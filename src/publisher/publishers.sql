@@ -51,7 +51,7 @@ CREATE FUNCTION mesh_outbox.marker_group(publisher mesh_outbox.publisher) RETURN
     RETURN format('mesh_outbox-%s-%s-%s-%s', mesh_outbox.this_system(), mesh_outbox.this_database(),
                   (publisher).publisher_id, (publisher).identity);
 COMMENT ON FUNCTION mesh_outbox.marker_group(mesh_outbox.publisher) IS
-    'the consumer group that keeps a publisher''s position in Kafka; with -0 and -1 behind it, its transactional ids';
+    'the consumer group that keeps a publisher''s position in Kafka; with -0 to -3 behind it, its transactional ids';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.marker_group(mesh_outbox.publisher) FROM PUBLIC;
 
 -- Options that name files of the server need pg_read_server_files.
@@ -406,7 +406,7 @@ COMMENT ON COLUMN mesh_outbox.publishers.marker_lsn IS 'commit LSN of the last t
 COMMENT ON COLUMN mesh_outbox.publishers.progress_lsn IS 'up to where PostgreSQL knows that everything is dealt with';
 COMMENT ON COLUMN mesh_outbox.publishers.brokers IS 'for administrators and pg_monitor';
 COMMENT ON COLUMN mesh_outbox.publishers.marker_group IS
-    'the consumer group that keeps its position in Kafka; with -0 and -1 behind it, its transactional ids';
+    'the consumer group that keeps its position in Kafka; with -0 to -3 behind it, its transactional ids';
 COMMENT ON COLUMN mesh_outbox.publishers.options IS 'for administrators and pg_monitor; secrets are references to files';
 
 CREATE VIEW mesh_outbox.batches WITH (security_barrier) AS
