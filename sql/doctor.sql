@@ -103,6 +103,7 @@ SELECT remedy FROM mesh_outbox.doctor() WHERE severity = 'error' AND object NOT 
 SELECT object, problem FROM mesh_outbox.doctor() WHERE severity = 'error' AND object NOT LIKE 'publisher%';
 CREATE PUBLICATION regress_deletes FOR TABLE sales.parted;
 ALTER TABLE sales.outbox SET UNLOGGED;
+INSERT INTO sales.outbox (event_type, payload) VALUES ('OrderPlaced', '{}');
 ALTER TABLE sales.outbox ENABLE ROW LEVEL SECURITY;
 CREATE FUNCTION sales.meddle() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
 CREATE TRIGGER zz_meddle BEFORE INSERT ON sales.outbox FOR EACH ROW EXECUTE FUNCTION sales.meddle();
@@ -110,6 +111,13 @@ SELECT severity, object, problem, remedy FROM mesh_outbox.doctor() WHERE object 
 SELECT remedy FROM mesh_outbox.doctor() WHERE object LIKE 'outbox%' AND problem NOT LIKE '% lately %' \gexec
 SELECT object, problem FROM mesh_outbox.doctor() WHERE object LIKE 'outbox%' AND problem NOT LIKE '% lately %';
 DROP PUBLICATION regress_deletes;
+
+-- What makes INSERTs fail, or vanish.
+ALTER TABLE sales.outbox RENAME COLUMN headers TO header;
+CREATE RULE vanish AS ON INSERT TO sales.outbox DO INSTEAD NOTHING;
+SELECT severity, problem, remedy FROM mesh_outbox.doctor() WHERE object = 'outbox sales.outbox' AND problem NOT LIKE '% lately %';
+DROP RULE vanish ON sales.outbox;
+ALTER TABLE sales.outbox RENAME COLUMN header TO headers;
 
 -- A table dropped behind our back.
 SET mesh_outbox.protect_outboxes = off;

@@ -132,7 +132,7 @@ CREATE FUNCTION mesh_outbox.doctor_outboxes()
     SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
         WITH part AS (
-            SELECT o.relation, r.domain, d.owner, c.oid, c.relowner, c.relnamespace, c.relpersistence, c.relrowsecurity,
+            SELECT o.relation, o.columns, r.domain, d.owner, c.oid, c.relowner, c.relnamespace, c.relpersistence, c.relrowsecurity,
                    c.relkind
             FROM mesh_outbox.outbox o JOIN mesh_outbox.product r ON r.name = o.product
             JOIN mesh_outbox.domain d ON d.name = r.domain
@@ -162,7 +162,7 @@ CREATE FUNCTION mesh_outbox.doctor_outboxes()
                format('ALTER TABLE %s OWNER TO mesh_outbox_owner;', p.oid::regclass)
         FROM part p WHERE pg_get_userbyid(p.relowner) <> 'mesh_outbox_owner'
         UNION ALL
-        SELECT 'error', p.domain, format('outbox %s', p.oid::regclass), 'it is unlogged: its events never reach the WAL',
+        SELECT 'error', p.domain, format('outbox %s', p.oid::regclass), 'it is unlogged: its rows never reach the WAL, so events are refused',
                format('ALTER TABLE %s SET LOGGED;', p.oid::regclass)
         FROM part p WHERE p.relpersistence <> 'p'
         UNION ALL
@@ -170,10 +170,26 @@ CREATE FUNCTION mesh_outbox.doctor_outboxes()
                format('ALTER TABLE %s DISABLE ROW LEVEL SECURITY;', p.oid::regclass)
         FROM part p WHERE p.relrowsecurity
         UNION ALL
+        SELECT 'error', p.domain, format('outbox %s', p.relation),
+               format('it has no column %I of type %s: every INSERT is refused', c.name, c.type),
+               '-- give the column back its name and type, or detach the outbox and attach it with other columns'
+        FROM part p
+        CROSS JOIN LATERAL (SELECT coalesce(p.columns ->> o.name, o.name) AS name, o.type FROM mesh_outbox.outbox_columns() o) c
+        WHERE p.oid = p.relation
+          AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = p.oid AND a.attname = c.name
+                          AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid = c.type)
+        UNION ALL
+        SELECT 'error', p.domain, format('outbox %s', p.oid::regclass),
+               format('its rule %s may take the place of an INSERT', r.rulename),
+               format('DROP RULE %I ON %s;', r.rulename, p.oid::regclass)
+        FROM part p JOIN pg_rewrite r ON r.ev_class = p.oid
+        UNION ALL
         SELECT 'warning', p.domain, format('outbox %s', p.oid::regclass),
                format('%s: it may run with the rights of mesh_outbox_owner', mesh_outbox.code_in_table(p.oid)),
                '-- drop it; attach_outbox() refuses such tables'
-        FROM part p WHERE mesh_outbox.code_in_table(p.oid) IS NOT NULL
+        FROM part p
+        WHERE mesh_outbox.code_in_table(p.oid) IS NOT NULL
+          AND NOT EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = p.oid)
         UNION ALL
         SELECT 'warning', p.domain, format('outbox %s', p.oid::regclass),
                format('role %s, who owns the domain, cannot read it: its events are neither tried nor measured', p.owner),

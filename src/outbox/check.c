@@ -491,6 +491,8 @@ check_insert(const TriggerData *trigdata)
 		.now = GetCurrentTimestamp(),
 	};
 
+	if (table->publisher_id != 0 && !RelationIsPermanent(rel))
+		mo_refuse_unlogged(rel);
 	if (!table->publisher_ready && !mo_registry_publisher_ready(table))
 		mo_refuse_unready_publisher(rel, table);
 

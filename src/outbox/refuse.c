@@ -178,6 +178,19 @@ mo_refuse_unready_publisher(Relation rel, const MoTable *table)
 }
 
 void
+mo_refuse_unlogged(Relation rel)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("outbox \"%s\" is unlogged", RelationGetRelationName(rel)),
+			 errdetail("Its rows never reach the write-ahead log, so the event would never be published."),
+			 errhint("ALTER TABLE %s SET LOGGED;",
+					 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
+												RelationGetRelationName(rel))),
+			 errtable(rel)));
+}
+
+void
 mo_refuse_missing(Relation rel, const MoTable *table, MoColumn column)
 {
 	AttrNumber	attnum = table->attnums[column];
