@@ -72,7 +72,7 @@ def arguments():
 def contenders(rig, scenario):
     """Who takes part in it."""
     new, old = rig.versions()
-    ours = Ours(rig, "ours", f"mesh_outbox, 8 headers, librdkafka {new}", rig.rdkafka)
+    ours = Ours(rig, "ours", f"mesh_outbox, 8 headers, librdkafka {new}", rig.rdkafka, large=True)
     every = [ours]
     if scenario in ("drain", "latency"):
         every.append(Ours(rig, "ours-old", f"mesh_outbox, 8 headers, librdkafka {old}"))
@@ -86,7 +86,8 @@ def contenders(rig, scenario):
         tunings = {"drain": ("rate", "defaults"), "latency": ("latency", "defaults"),
                    "memory": ("rate",)}[scenario]
         names = {"rate": "tuned for rate", "latency": "tuned for latency", "defaults": "defaults"}
-        every += [Debezium(rig, f"debezium-{t}", f"Debezium, {names[t]}", t) for t in tunings]
+        every += [Debezium(rig, f"debezium-{t}", f"Debezium, {names[t]}", t, large=t == "rate")
+                  for t in tunings]
     if rig.options.only:
         every = [c for c in every if rig.options.only in c.label]
     return every
@@ -111,7 +112,7 @@ def main():
             taking_part = contenders(rig, what)
             results = report.Results(what, title, o.out)
             module.run(rig, taking_part, results)
-            module.draw(results, "; ".join(v for _, v in about))
+            module.draw(results, "; ".join(f"{k}: {v}" for k, v in about))
             text = report.head(about, taking_part) + "\n" + results.table()
             with open(os.path.join(o.out, f"{what}.md"), "w") as f:
                 f.write(text)

@@ -29,6 +29,12 @@ status.storage.replication.factor=1
 status.storage.partitions=5
 """
 
+# A warning for every measurement that Debezium drops would be its own load.
+QUIET = """\
+logger.stats.name = io.debezium.metrics.stats
+logger.stats.level = error
+"""
+
 
 class Connect:
     def __init__(self, directory, jars, bootstrap, heap):
@@ -45,7 +51,7 @@ class Connect:
             f.write(WORKER.format(bootstrap=self.bootstrap, port=self.port))
         log4j = os.path.join(self.dir, "connect-log4j2.properties")
         with open(log4j, "w") as f:
-            f.write(LOG4J)
+            f.write(LOG4J + QUIET)
         with open(self.log, "a") as log:
             self.process = subprocess.Popen(
                 ["java", f"-Xmx{self.heap}", f"-Dlog4j2.configurationFile={log4j}",

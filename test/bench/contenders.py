@@ -36,7 +36,9 @@ WARM_EVENTS = 100        # that pass through before anything is measured
 class Contender:
     groups = ()             # of its own processes, the one that publishes first
 
-    def __init__(self, rig, key, label):
+    def __init__(self, rig, key, label, large=False):
+        """"large": the one of its kind that drains one large transaction, too."""
+        self.large = large
         self.rig, self.key, self.label = rig, key, label
         self.server = self.topic = None
         self.tables = []        # that its events are inserted into
@@ -81,8 +83,8 @@ class Ours(Contender):
     groups = ("publisher", "scribe")
     settings = "no setting changed; Kafka transactions as large as what has arrived"
 
-    def __init__(self, rig, key, label, rdkafka=None, header_set="standard"):
-        super().__init__(rig, key, label)
+    def __init__(self, rig, key, label, rdkafka=None, header_set="standard", **kind):
+        super().__init__(rig, key, label, **kind)
         self.rdkafka, self.header_set = rdkafka, header_set
 
     def conf(self):
@@ -164,8 +166,8 @@ class Debezium(Contender):
     groups = ("Connect", "walsender")
     ids = "id"
 
-    def __init__(self, rig, key, label, tuning):
-        super().__init__(rig, key, label)
+    def __init__(self, rig, key, label, tuning, **kind):
+        super().__init__(rig, key, label, **kind)
         self.tuning, self.name = tuning, None
 
     @property
@@ -201,6 +203,8 @@ class Debezium(Contender):
             "publication.name": "bench", "publication.autocreate.mode": "disabled",
             "table.include.list": "bench.outbox", "snapshot.mode": "no_data",
             "tombstones.on.delete": "false",
+            # Its last walsender may have the slot for a moment; else it waits 10 s.
+            "slot.retry.delay.ms": "500",
             # Else three more headers on each record.
             "extended.headers.enabled": "false",
             "transforms": "outbox",

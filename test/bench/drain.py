@@ -83,6 +83,7 @@ def loop(c, events):
 
 
 CASES = {"one-row transactions": backlog, "one transaction": large}
+LOOP = "ready-made records"
 
 
 def run(rig, contenders, results):
@@ -96,25 +97,24 @@ def run(rig, contenders, results):
             backlog(rig, c, o.warmup_events)
     for i in range(o.runs):
         for c in in_turn(contenders, i):
-            for case, function in CASES.items():
-                if isinstance(c, Loop):
-                    if case == "one transaction":
-                        continue
-                    row = loop(c, o.events)
-                else:
-                    row = function(rig, c, o.events)
+            if isinstance(c, Loop):
+                done = {LOOP: loop(c, o.events)}
+            else:
+                done = {case: measure(rig, c, o.events) for case, measure in CASES.items()
+                        if measure is not large or c.large}
+            for case, row in done.items():
                 rig.say(f"drain {i + 1}/{o.runs}: {c.label}, {case}: {row['events/s']:,.0f} events/s")
                 results.add(contender=c.label, case=case, events=o.events, run=i + 1, **row)
 
 
 def draw(results, about):
-    for case in CASES:
-        rows = results.medians("events/s", case=case)
-        if rows:
-            plot.bars(os.path.join(results.out, f"drain-{case.split()[0]}-{case.split()[1][:3]}.svg"),
-                      f"Drain of {rows[0][0]['events']:,} events, {case}", "events/s",
-                      [(k["contender"], *v) for k, *v in rows], about)
-    rows = results.medians("CPU µs/event", case="one-row transactions")
+    for case, name in zip(CASES, ("drain", "drain-large")):
+        rows = results.medians("events/s", case=case) + results.medians("events/s", case=LOOP)
+        plot.bars(os.path.join(results.out, f"{name}.svg"),
+                  f"Drain of {rows[0][0]['events']:,} events, {case}", "events/s",
+                  [(k["contender"], *v) for k, *v in rows], about)
+    rows = results.medians("CPU µs/event", case=next(iter(CASES)))
+    rows += results.medians("CPU µs/event", case=LOOP)
     plot.bars(os.path.join(results.out, "cpu.svg"),
               "Processor time per event at full rate, broker excluded", "µs",
               [(k["contender"], *v) for k, *v in rows], about)

@@ -7,7 +7,7 @@ import plot
 from drain import in_turn
 from kafka import until
 from load import Steady, steady
-from measure import Processes, Sampler, wakeups
+from measure import Processes, Sampler, settle, wakeups
 
 HEAD_START_S = 1.0          # connections and plans are not measured
 BEHIND_S = 180              # the longest that consumers may lag behind
@@ -26,6 +26,7 @@ def idle(rig, c, seconds):
 
 
 def under_load(rig, c, rate, seconds):
+    settle(c.end())
     reader = rig.reader(c, "end")
     since = c.server.sql("SELECT clock_timestamp()")[0][0]
     processes = Processes(c.pids)
@@ -39,7 +40,7 @@ def under_load(rig, c, rate, seconds):
                          " WHERE pg_xact_commit_timestamp(xmin) > %s", since)[0][0]
     until(lambda: reader.count() >= total, BEHIND_S, f"{c.label}'s last events")
     seen, records = reader.stop()
-    if records != total:
+    if records != total or len(seen) != total:
         raise RuntimeError(f"{c.label}: {total} rows, {records} records")
     rows = c.server.sql(
         f"SELECT {c.ids}::text, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8"

@@ -111,6 +111,19 @@ class TopicEnd:
         return sum(self.offsets().values())
 
 
+def settle(end, timeout=180):
+    """Waits until nothing more comes."""
+    started = changed = time.monotonic()
+    last = end.total()
+    while time.monotonic() - changed < SETTLED_S:
+        time.sleep(0.1)
+        now = end.total()
+        if now != last:
+            last, changed = now, time.monotonic()
+        if time.monotonic() - started > timeout:
+            raise TimeoutError(f"events still come after {timeout} s")
+
+
 def watch_drain(end, before, events, looked, timeout, interval=0.05):
     """Follows the topic from "before" until "events" more are there and
     nothing has come for a while.  Returns [(seconds, events)] from the first

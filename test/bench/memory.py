@@ -6,6 +6,7 @@ import plot
 from drain import drained, in_turn
 from latency import under_load
 from load import PAYLOAD, WIDE, WIDE_BYTES, one_transaction, prepare_wide, steady
+from measure import settle
 
 
 def many_rows(rig, c):
@@ -41,6 +42,7 @@ def run(rig, contenders, results):
                 try:
                     c.start()
                     steady(c.server, c.steady(), 1000, 2, rig.dir)
+                    settle(c.end())
                     row = function(rig, c)
                 finally:
                     c.stop()

@@ -3,14 +3,26 @@ over a logarithmic axis."""
 import math
 from xml.sax.saxutils import escape
 
-COLOURS = ("#1f5f99", "#6aa5d8", "#9aa0a6", "#c0ccd6", "#c4501b", "#e39a6f", "#f0c9ae", "#555555")
-WIDTH, LEFT, RIGHT = 760, 250, 110
+BLUE = ("#1f5f99", "#6aa5d8", "#12b0a0", "#9ad0f0")
+COLOURS = {"Debezium": ("#c4501b", "#e8a67f"), "librdkafka alone": ("#6f767c", "#b4babf")}
+WIDTH, LEFT, RIGHT = 860, 270, 130
+
+
+def _colours(labels):
+    """The same family for all of a kind."""
+    found, used = {}, {}
+    for label in labels:
+        kind = next((k for k in COLOURS if label.startswith(k)), None)
+        palette = COLOURS.get(kind, BLUE)
+        found[label] = palette[used.get(kind, 0) % len(palette)]
+        used[kind] = used.get(kind, 0) + 1
+    return found
 
 
 def _svg(width, height, title, body, about):
     words, lines = about.split(), [""]
     for word in words:
-        if len(lines[-1]) + len(word) > 115:
+        if len(lines[-1]) + len(word) > 140:
             lines.append("")
         lines[-1] += word + " "
     total = height + 14 * len(lines) + 8
@@ -32,13 +44,13 @@ def bars(path, title, unit, rows, about):
     """rows: [(label, median, lowest, highest)]"""
     top = max(high for _, _, _, high in rows) or 1
     scale = (WIDTH - LEFT - RIGHT) / top
-    body = []
+    colours, body = _colours([row[0] for row in rows]), []
     for i, (label, middle, low, high) in enumerate(rows):
         y = 40 + 30 * i
         body.append(
             f'<text x="{LEFT - 8}" y="{y + 14}" class="e">{escape(label)}</text>'
             f'<rect x="{LEFT}" y="{y}" width="{middle * scale:.1f}" height="20"'
-            f' fill="{COLOURS[i % len(COLOURS)]}"/>'
+            f' fill="{colours[label]}"/>'
             f'<path d="M{LEFT + low * scale:.1f} {y + 10}H{LEFT + high * scale:.1f}'
             f'M{LEFT + low * scale:.1f} {y + 6}v8M{LEFT + high * scale:.1f} {y + 6}v8"'
             ' stroke="#222" fill="none"/>'
@@ -61,7 +73,7 @@ def lines(path, title, x_name, y_name, series, about, log_y=True):
     points = [p for s in series.values() for p in s]
     x0, x1 = min(p[0] for p in points), max(p[0] for p in points)
     ys = _ticks(min(p[2] for p in points) or 0.01, max(p[3] for p in points), log_y)
-    left, right, top, bottom = 70, 520, 40, 330
+    left, right, top, bottom = 70, 540, 60, 350
 
     def px(x):
         span = math.log(x1 / x0) or 1
@@ -76,12 +88,15 @@ def lines(path, title, x_name, y_name, series, about, log_y=True):
 
     body = [f'<path d="M{left} {py(y):.1f}H{right}" stroke="#ddd"/>'
             f'<text x="{left - 6}" y="{py(y) + 4:.1f}" class="e">{_short(y)}</text>' for y in ys]
-    body += [f'<text x="{px(x):.1f}" y="{bottom + 18}" class="m">{_short(x)}</text>'
-             for x in sorted({p[0] for p in points})]
+    marks = sorted({p[0] for p in points})
+    if len(marks) > 5:
+        marks = [x for x in _ticks(x0, x1, True) if x0 <= x <= x1]
+    body += [f'<text x="{px(x):.1f}" y="{bottom + 18}" class="m">{_short(x)}</text>' for x in marks]
     body.append(f'<text x="{(left + right) / 2}" y="{bottom + 36}" class="m">{escape(x_name)}</text>'
-                f'<text x="{left - 60}" y="{top - 6}">{escape(y_name)}</text>')
+                f'<text x="{left - 60}" y="{top - 14}">{escape(y_name)}</text>')
+    colours = _colours(series)
     for i, (label, row) in enumerate(series.items()):
-        colour = COLOURS[i % len(COLOURS)]
+        colour = colours[label]
         row = sorted(row)
         line = "L".join(f"{px(x):.1f} {py(m):.1f}" for x, m, _, _ in row)
         body.append(f'<path d="M{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
