@@ -44,6 +44,23 @@ extern PGDLLEXPORT void _PG_output_plugin_init(struct OutputPluginCallbacks *cb)
 #define mo_compat_change_tuple(buf) (buf)
 #endif
 
+/* 16: files of relations are RelFileLocators, before that RelFileNodes. */
+#if PG_VERSION_NUM < 160000
+#include "storage/relfilenode.h"
+#define RelFileLocator RelFileNode
+#define RelFileLocatorEquals(a, b) RelFileNodeEquals(a, b)
+#define MO_FILE_DATABASE(file) ((file).dbNode)
+#define MO_FILE_NUMBER(file) ((file).relNode)
+#define MO_CREATED_FILE(create) ((create)->rnode)
+#define mo_compat_change_file(change) (&(change)->data.tp.relnode)
+#else
+#include "storage/relfilelocator.h"
+#define MO_FILE_DATABASE(file) ((file).dbOid)
+#define MO_FILE_NUMBER(file) ((file).relNumber)
+#define MO_CREATED_FILE(create) ((create)->rlocator)
+#define mo_compat_change_file(change) (&(change)->data.tp.rlocator)
+#endif
+
 /* 17: slots know "failover" and "synced". */
 #if PG_VERSION_NUM < 170000
 #define mo_compat_slot_create(name, persistency) \

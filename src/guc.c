@@ -114,10 +114,15 @@ define_protection(void)
 
 #ifdef MO_FAULT_POINTS
 char	   *mo_guc_fault = NULL;
+bool		mo_guc_skip_foreign = true;
 
 static void
 define_fault(void)
 {
+	DefineCustomBoolVariable(MO_GUC_PREFIX ".skip_foreign",
+							 "Keeps changes of foreign tables out of the reorder buffer; for tests.",
+							 NULL, &mo_guc_skip_foreign, true,
+							 PGC_SUSET, GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
 	DefineCustomStringVariable(MO_GUC_PREFIX ".fault",
 							   "Makes a process crash or wait at a named step; for tests.",
 							   "NAME:crash or NAME:wait, then optionally :N for the N-th passing and :LABEL to tell orders apart.",

@@ -32,8 +32,12 @@ extern bool mo_guc_protect_outboxes;
 extern char *mo_guc_fault;
 extern void mo_fault_point(const char *name);
 #define MO_FAULT_POINT(name) mo_fault_point(name)
+
+/* Tests only: a decoder opened while it is off gives core every record. */
+extern bool mo_guc_skip_foreign;
 #else
 #define MO_FAULT_POINT(name) ((void) 0)
+#define mo_guc_skip_foreign true
 #endif
 
 extern void mo_guc_init(void);	/* from _PG_init */

@@ -19,20 +19,48 @@
  * The decoding context is made outside any transaction; core opens and aborts
  * one around every replay.
  *
+ * Most WAL of most servers is not about outboxes.  Records that foreign.c
+ * finds to hold nothing for us are not given to core, which would queue their
+ * changes until the end of their transaction, and then open one of its own to
+ * look at each.  That must not change what core says about anything else, nor
+ * how far the slot may move, for after a restart nothing is known to be
+ * foreign and all is decoded: catalog rows needed for that must still be
+ * there.  Hence the rule:
+ *
+ *	 A transaction is absent while all its records were skipped: core has
+ *	 never heard of it.  It is made present, with a base snapshot, as if it
+ *	 had made a change just then, before core is given any record of it, save
+ *	 its end; and before every XLOG_RUNNING_XACTS.
+ *
+ * So whenever core is given a record of a transaction, it knows of it what it
+ * would know without skipping, less the foreign rows.  And whenever it moves
+ * the slot's restart_lsn and catalog_xmin, which it does at
+ * XLOG_RUNNING_XACTS only, it knows all transactions that have written.  Their
+ * base snapshots may be younger than without skipping, but by less than one
+ * such interval, and the xmin of a snapshot is the oldest transaction running
+ * at its beginning.  A transaction that is absent at its end had nothing for
+ * us and changed no catalog; core passes over the end of one that it does not
+ * know.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/rmgr.h"
+#include "access/xact.h"
 #include "access/xlog.h"
 #include "access/xlogreader.h"
 #include "access/xlogutils.h"
 #include "miscadmin.h"
 #include "replication/decode.h"
 #include "replication/logical.h"
+#include "replication/reorderbuffer.h"
 #include "replication/slot.h"
+#include "replication/snapbuild.h"
 #include "replication/syncrep.h"
 #include "replication/walsender.h"
 #include "replication/walsender_private.h"
+#include "storage/standbydefs.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
@@ -40,12 +68,20 @@
 #include "guc.h"
 #include "mesh_outbox.h"
 #include "publisher/decode.h"
+#include "publisher/foreign.h"
+
+/* When so many transactions are absent, further ones are not skipped. */
+#define MAX_ABSENT 256
 
 struct MoDecoder
 {
 	LogicalDecodingContext *ctx;
 	MoPlugin	plugin;
 	MoDecodeLimit limit;
+	bool		skips;			/* false in tests only */
+	TransactionId absent[MAX_ABSENT];	/* top-level ones, in any order */
+	int			nabsent;
+	int64		skipped;		/* records that core was not given */
 };
 
 /* What the page reader may deliver. */
@@ -197,10 +233,12 @@ mo_decode_open(const char *slot_name, XLogRecPtr start, int32 publisher_id,
 	SetConfigOption("logical_decoding_work_mem", value,
 					PGC_SUSET, PGC_S_OVERRIDE);
 
+	decoder->skips = mo_guc_skip_foreign;
 	decoder->plugin.publisher_id = publisher_id;
 	decoder->plugin.check_function = check_function;
 	decoder->plugin.control_table = control_table;
 	decoder->plugin.sink = sink;
+	decoder->plugin.foreign = mo_foreign_create(TopMemoryContext);
 	mo_plugin_init(&decoder->plugin, TopMemoryContext);
 
 	mo_compat_slot_acquire(slot_name);
@@ -227,6 +265,133 @@ refresh_limit(MoDecoder *decoder)
 		read_limit = flushed;
 		decoder->limit = MO_LIMIT_FLUSHED;
 	}
+}
+
+/* ---------------------------------------------------------------------
+ * What core need not see
+ * ---------------------------------------------------------------------
+ */
+
+/* The newest are looked at first: mostly it is the last one. */
+static int
+find_absent(const MoDecoder *decoder, TransactionId xid)
+{
+	int			i = decoder->nabsent - 1;
+
+	while (i >= 0 && decoder->absent[i] != xid)
+		i--;
+	return i;
+}
+
+/* True if it was absent. */
+static bool
+forget_absent(MoDecoder *decoder, TransactionId xid)
+{
+	int			i = find_absent(decoder, xid);
+
+	if (i < 0)
+		return false;
+	decoder->absent[i] = decoder->absent[--decoder->nabsent];
+	return true;
+}
+
+/* Core does nothing for a transaction that has a base snapshot. */
+static void
+make_present(MoDecoder *decoder, TransactionId xid, XLogRecPtr lsn)
+{
+	SnapBuildProcessChange(decoder->ctx->snapshot_builder, xid, lsn);
+}
+
+/*
+ * Core wants to hear of transactions in the order of their LSNs, no two of
+ * them equal.  The record is longer than it names transactions.
+ */
+static void
+make_all_present(MoDecoder *decoder)
+{
+	for (int i = 0; i < decoder->nabsent; i++)
+		make_present(decoder, decoder->absent[i],
+					 decoder->ctx->reader->ReadRecPtr + i);
+	decoder->nabsent = 0;
+}
+
+/* Commit or abort of the transaction whose record it is. */
+static bool
+is_end(XLogReaderState *record)
+{
+	uint8		operation = XLogRecGetInfo(record) & XLOG_XACT_OPMASK;
+
+	return XLogRecGetRmid(record) == RM_XACT_ID &&
+		(operation == XLOG_XACT_COMMIT || operation == XLOG_XACT_ABORT);
+}
+
+static bool
+is_running_xacts(XLogReaderState *record)
+{
+	return XLogRecGetRmid(record) == RM_STANDBY_ID &&
+		(XLogRecGetInfo(record) & ~XLR_INFO_MASK) == XLOG_RUNNING_XACTS;
+}
+
+/*
+ * Can core do without the record?  The first one of a sub-transaction names
+ * its parent, which core must not miss.
+ */
+static bool
+try_skip(MoDecoder *decoder)
+{
+	XLogReaderState *record = decoder->ctx->reader;
+	TransactionId xid = XLogRecGetXid(record);
+
+	if (!mo_foreign_judge(decoder->plugin.foreign, record) ||
+		TransactionIdIsValid(XLogRecGetTopXid(record)) ||
+		SnapBuildCurrentState(decoder->ctx->snapshot_builder) != SNAPBUILD_CONSISTENT)
+		return false;
+	if (!TransactionIdIsValid(xid) ||
+		find_absent(decoder, xid) >= 0 ||
+		ReorderBufferXidHasBaseSnapshot(decoder->ctx->reorder, xid))
+		return true;
+	if (decoder->nabsent == MAX_ABSENT)
+		return false;
+	decoder->absent[decoder->nabsent++] = xid;
+	return true;
+}
+
+/*
+ * Core is to be given the record.  A parent is made present for its
+ * sub-transactions' sake: with that none of those is ever taken for absent.
+ */
+static void
+prepare_for_core(MoDecoder *decoder)
+{
+	XLogReaderState *record = decoder->ctx->reader;
+	TransactionId xid = XLogRecGetXid(record);
+	TransactionId top = XLogRecGetTopXid(record);
+
+	if (is_running_xacts(record))
+		make_all_present(decoder);
+	if (TransactionIdIsValid(top))
+	{
+		(void) forget_absent(decoder, top);
+		make_present(decoder, top, record->ReadRecPtr);
+	}
+	else if (TransactionIdIsValid(xid) && forget_absent(decoder, xid) &&
+			 !is_end(record))
+		make_present(decoder, xid, record->ReadRecPtr);
+}
+
+static void
+process_record(MoDecoder *decoder)
+{
+	if (decoder->skips)
+	{
+		if (try_skip(decoder))
+		{
+			decoder->skipped++;
+			return;
+		}
+		prepare_for_core(decoder);
+	}
+	LogicalDecodingProcessRecord(decoder->ctx, decoder->ctx->reader);
 }
 
 /*
@@ -263,7 +428,7 @@ mo_decode_step(MoDecoder *decoder)
 				 errmsg("could not read WAL at %X/%X: %s",
 						LSN_FORMAT_ARGS(reader->EndRecPtr), error)));
 	if (record != NULL)
-		LogicalDecodingProcessRecord(decoder->ctx, reader);
+		process_record(decoder);
 	MemoryContextSwitchTo(old);
 	return record != NULL;
 }
@@ -299,3 +464,13 @@ mo_decode_restart_lsn(MoDecoder *decoder)
 {
 	return MyReplicationSlot->data.restart_lsn;
 }
+
+#ifdef MO_FAULT_POINTS
+int64
+mo_decode_close(MoDecoder *decoder)
+{
+	FreeDecodingContext(decoder->ctx);
+	ReplicationSlotRelease();
+	return decoder->skipped;
+}
+#endif

@@ -66,4 +66,9 @@ extern XLogRecPtr mo_decode_restart_lsn(MoDecoder *decoder);
 extern XLogRecPtr mo_decode_flushed(void);
 extern XLogRecPtr mo_decode_standby_flushed(void);
 
+#ifdef MO_FAULT_POINTS
+/* Tests only: a publisher's decoder lives as long as its process. */
+extern int64 mo_decode_close(MoDecoder *decoder);
+#endif
+
 #endif							/* MO_DECODE_H */

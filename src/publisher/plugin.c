@@ -38,6 +38,7 @@
 
 #include "compat.h"
 #include "mesh_outbox.h"
+#include "publisher/foreign.h"
 #include "publisher/plugin.h"
 
 /* The columns of an outbox that travel. */
@@ -363,15 +364,20 @@ plugin_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	bool		nulls[NUM_COLUMNS];
 	MoRow		row;
 
+	entry = lookup_table(plugin, relation);
+	if (!entry->mine)
+	{
+		mo_foreign_learn(plugin->foreign, mo_compat_change_file(change),
+						 relation, change->lsn);
+		return;
+	}
+
 	/*
 	 * An event is an INSERT; its check refuses UPDATE, and a DELETE is
 	 * retention's.
 	 */
 	if (change->action != REORDER_BUFFER_CHANGE_INSERT ||
 		change->data.tp.newtuple == NULL)
-		return;
-	entry = lookup_table(plugin, relation);
-	if (!entry->mine)
 		return;
 
 	old = MemoryContextSwitchTo(plugin->row_context);

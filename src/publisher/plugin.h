@@ -67,6 +67,7 @@ typedef struct MoPlugin
 	Oid			check_function; /* whose triggers make a table an outbox */
 	Oid			control_table;	/* mesh_outbox.control_event */
 	const MoDecodeSink *sink;
+	struct MoForeign *foreign;	/* is told whose rows are nobody's events */
 
 	/* private to plugin.c */
 	struct HTAB *tables;		/* relid → what its trigger says */
