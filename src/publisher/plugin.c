@@ -221,12 +221,21 @@ column_name(const Trigger *trigger, const char *ours)
 	return ours;
 }
 
-/* The enabled check trigger of a relation, or NULL: not an outbox. */
+/*
+ * The enabled check trigger of a relation, or NULL: not an outbox.
+ *
+ * VACUUM clears pg_class.relhastriggers in place, when it finds no triggers
+ * any more, and then core shows none for the time either when there were
+ * some.  pg_trigger itself is as it was.
+ */
 static const Trigger *
 find_trigger(Relation relation, Oid check_function)
 {
-	TriggerDesc *desc = relation->trigdesc;
+	TriggerDesc *desc;
 
+	if (relation->trigdesc == NULL)
+		RelationBuildTriggers(relation);
+	desc = relation->trigdesc;
 	if (desc == NULL || !desc->trig_insert_before_row)
 		return NULL;
 	for (int i = 0; i < desc->numtriggers; i++)
