@@ -11,7 +11,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 
 all_parts=(build regress isolation model conformance fuzz containment
-	soundness guides producer tap kafka checker speed chaos)
+	soundness guides producer foreign tap kafka checker speed chaos)
 
 parts=("$@")
 [ $# -gt 0 ] || parts=("${all_parts[@]}")
@@ -20,7 +20,7 @@ want=
 for part in "${parts[@]}"; do
 	case $part in
 		producer | kafka | chaos) want=kafka ;;
-		tap | checker | speed) want=${want:-client} ;;
+		foreign | tap | checker | speed) want=${want:-client} ;;
 	esac
 done
 test/lib/install.sh $want || { echo "0 passed, 1 failed"; exit 1; }
