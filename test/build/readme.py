@@ -10,7 +10,7 @@ code = '\n'.join(p.read_text() for p in sorted(src.rglob('*.c')))
 objects = set(re.findall(r'CREATE (?:OR REPLACE )?(?:FUNCTION|PROCEDURE|VIEW)\s+mesh_outbox\.(\w+)', sql))
 settings = set(re.findall(r'MO_GUC_PREFIX "\.(\w+)"', code)) | set(
     re.findall(r'"mesh_outbox\.(\w+)",\s*"', code))
-settings.discard('fault')               # compiled in for tests only
+settings -= {'fault', 'skip_foreign'}    # compiled in for tests only
 
 reference = readme.split('## SQL reference')[1].split('\n## ')[0]
 named = set(re.findall(r'`(\w+)`', reference))
