@@ -44,7 +44,7 @@ def arguments():
     p.add_argument("--warmup-events", type=int, default=200_000,
                    help="drained once, unmeasured (%(default)s)")
     p.add_argument("--rates", type=lambda s: [int(x) for x in s.split(",")],
-                   default=[0, 100, 1000, 10_000], help="events/s, separated by commas")
+                   default=[0, 100, 1000, 10_000, 50_000], help="events/s, separated by commas; 0 is idle (%(default)s)")
     p.add_argument("--seconds", type=int, default=20, help="of each steady rate (%(default)s)")
     p.add_argument("--warmup", type=int, default=75,
                    help="seconds of load before the first latencies (%(default)s)")

@@ -3,9 +3,9 @@ import os
 import subprocess
 import threading
 
-# About 330 bytes as JSON text.
+# 330 bytes as JSON text, with a number of nine digits.
 PAYLOAD = ("jsonb_build_object('id', {id}::text, 'customer', 'customer-' || {id} % 1000,"
-           " 'amount', {id} % 10000 / 100.0, 'currency', 'EUR', 'note', repeat('n', 240))")
+           " 'amount', {id} % 10000 / 100.0, 'currency', 'EUR', 'note', repeat('n', 220))")
 SCHEMA = """{"type": "object", "properties": {
  "id": {"type": "string"}, "customer": {"type": "string"}, "amount": {"type": "number"},
  "currency": {"enum": ["EUR", "USD"]}, "note": {"type": "string"}},

@@ -54,9 +54,9 @@ static const Header headers[] = {
 	{"ce_id", "019a0000-0000-7000-8000-000000000000"},
 	{"ce_type", "bench.orders.OrderPlaced.v1"},
 	{"ce_specversion", "1.0"},
-	{"ce_source", "/mesh/bench/orders"},
+	{"ce_source", "urn:mesh-outbox:bench.orders"},
 	{"ce_time", "2026-01-01T00:00:00.000000Z"},
-	{"ce_dataschema", "mesh:bench.orders/OrderPlaced/1.0.0"},
+	{"ce_dataschema", "urn:mesh-outbox:bench.orders:OrderPlaced:1.0.0"},
 	{"ce_sequence", "0000000001A2B3C4-00000001"},
 };
 
