@@ -86,6 +86,33 @@ mo_recover_aborted(MoPublisher *pub, MoBatch *batch)
 	batch->state = MO_BATCH_NEW;
 }
 
+/*
+ * Ends our own open transactions.  One that has sent its marker keeps the
+ * marker from being read until the coordinator times it out, a minute by
+ * default; being fenced concerns one id at a time, so the others may still be
+ * good.  Fences nobody, and what comes of it does not matter: an abort that
+ * Kafka refuses means that the transaction is no longer ours to end.
+ */
+static void
+abort_open(MoPublisher *pub)
+{
+	for (int i = 0; i < pub->nflight; i++)
+	{
+		MoBatch    *batch = pub->flight[i];
+		const MoKafkaError *result;
+
+		if (batch->state == MO_BATCH_NEW)
+			continue;
+		result = mo_publisher_await(pub, batch->lane);
+		if (batch->state == MO_BATCH_ABORTING ||
+			(batch->state == MO_BATCH_COMMITTING &&
+			 result->status == MO_KAFKA_OK))
+			continue;
+		mo_producer_start_abort(pub->producer, batch->lane);
+		(void) mo_publisher_await(pub, batch->lane);
+	}
+}
+
 /* Ends the process unless the marker in Kafka is this incarnation's. */
 static void
 check_ours(MoPublisher *pub, MoMarker *marker)
@@ -114,6 +141,7 @@ mo_recover(MoPublisher *pub)
 	int			left = 0;
 
 	pub->running = false;
+	abort_open(pub);
 	check_ours(pub, &marker);
 	MO_FAULT_POINT("fenced_recover");
 	mo_producer_reset(pub->producer);

@@ -1,6 +1,7 @@
 # Transactional ids taken over in passing, by somebody who claims nothing, as
-# when the coordinator times a publisher out; once more before its claim; and
-# a start while the last WAL record ends on a page boundary.
+# when the coordinator times a publisher out; once more before its claim; one
+# of them while the others have transactions open; and a start while the last
+# WAL record ends on a page boundary.
 
 use strict;
 use warnings FATAL => 'all';
@@ -9,7 +10,8 @@ use MeshOutbox::Test;
 use Test::More;
 
 my $kafka = start_kafka();
-my $node = new_node('main', 'autovacuum = off', 'checkpoint_timeout = 1h');
+my $node = new_node('main', 'autovacuum = off', 'checkpoint_timeout = 1h',
+	'mesh_outbox.max_transaction_events = 20');
 create_publisher($node, $kafka);
 simple_outbox($node);
 emit($node, first => 1);
@@ -37,6 +39,23 @@ fault($node, '');
 ok(wait_published($node), 'published');
 is(status($node)->{state}, 'streaming', 'nobody has to decide');
 is_deeply([ sort(values_of(consume($kafka, 'sales.orders'))) ], [qw(first second third)], 'each once');
+
+note 'one id is taken while the publisher is busy with the others';
+# Its own open transactions must not be what it then waits for: the coordinator
+# would end them after a minute.
+foreach my $lane (0 .. 3)
+{
+	my $before = status($node)->{kafka_transactions};
+	$node->safe_psql('postgres', qq(INSERT INTO sales.outbox (event_type, payload)
+		SELECT 'OrderPlaced', jsonb_build_object('id', 'lane$lane-' || n, 'n', n) FROM generate_series(1, 4000) n));
+	ok(until_true('it is in the middle', sub { status($node)->{kafka_transactions} > $before + 10 }), 'in the middle');
+	kafka('fence', $kafka->{bootstrap}, $ids[$lane]);
+	ok(wait_published($node, undef, 40), "id $lane: it goes on soon");
+}
+my %seen;
+$seen{$_}++ foreach values_of(consume($kafka, 'sales.orders'));
+is(scalar(keys %seen), 16003, 'all is published');
+is(scalar(grep { $_ != 1 } values %seen), 0, 'each once');
 
 note 'the last WAL record ends where a page ends';
 # A message's record is as long as its text but for a constant and padding.
