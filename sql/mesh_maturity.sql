@@ -49,6 +49,31 @@ FROM mesh_outbox.publisher;
 SET ROLE regress_sales;
 SELECT promise, found < '00:00:04' AS short, kept FROM mesh_outbox.measure_product('sales.orders') WHERE promise = 'latency';
 SELECT promise, kept FROM mesh_outbox.measure_product('sales.orders') WHERE promise = 'freshness';
+-- Two outages that overlap, three hours of a day between them: a committed event
+-- waited longer than the product promises.
+SELECT mesh_outbox.alter_product('sales.orders', availability => 90);
+SELECT promised, found, kept FROM mesh_outbox.measure_product('sales.orders') WHERE promise = 'availability';
+RESET ROLE;
+INSERT INTO mesh_outbox.batch
+SELECT publisher_id, n, 'x', '0/1', '0/1', '1', '1', 1, 1, 1, 1, '{}', t.began - interval '5 s', t.began, t.ended
+FROM mesh_outbox.publisher,
+     (VALUES (2, now() - interval '5 hours', now() - interval '3 hours'),
+             (3, now() - interval '4 hours', now() - interval '2 hours')) t (n, began, ended);
+SET ROLE regress_sales;
+SELECT promised, found, kept FROM mesh_outbox.measure_product('sales.orders') WHERE promise = 'availability';
+
+-- What consumers need, and what is promised, set and found.
+SELECT mesh_outbox.alter_product('sales.orders', topic_config => '{"retention.ms": 3600000}');
+SELECT mesh_outbox.propose_contract('sales.orders', 'OrderSent', key => '/id', description => 'it has left the house', topic => 'sales.sent',
+    schema => '{"type": "object", "properties": {"id": {"type": "integer"}, "sent": {"const": true}}, "required": ["id", "sent"]}');
+SELECT mesh_outbox.activate_contract('sales.orders', 'OrderSent', '1.0.0');
+SELECT mesh_outbox.register_consumer('archive', 'sales.orders', 'OrderSent', contact => 'archive@example.org', min_retention => '60 days');
+SELECT mesh_outbox.register_consumer('screens', 'sales.orders', 'OrderSent', contact => 'screens@example.org', max_lag => '1 s');
+SELECT object, problem, remedy FROM mesh_outbox.doctor() WHERE problem ~ 'archive|screens|promises 30 days' AND problem !~ 'took';
+SELECT object, regexp_replace(problem, 'up to \S+', 'up to …') AS problem FROM mesh_outbox.doctor() WHERE problem ~ 'took';
+SELECT mesh_outbox.unregister_consumer('archive', 'sales.orders', 'OrderSent'),
+       mesh_outbox.unregister_consumer('screens', 'sales.orders', 'OrderSent'),
+       mesh_outbox.retire_contract('sales.orders', 'OrderSent', '1.0.0', force_reason => 'enough');
 SELECT * FROM mesh_outbox.measure_product('sales.orders', '0 s');
 SET ROLE regress_crm;
 SELECT * FROM mesh_outbox.measure_product('sales.orders');

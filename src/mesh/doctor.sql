@@ -308,6 +308,7 @@ BEGIN
           UNION ALL SELECT * FROM mesh_outbox.doctor_dead_letters()
           UNION ALL SELECT * FROM mesh_outbox.doctor_refusals()
           UNION ALL SELECT * FROM mesh_outbox.doctor_owners()
+          UNION ALL SELECT * FROM mesh_outbox.doctor_needs()
           UNION ALL SELECT * FROM mesh_outbox.doctor_overdue()) p
     WHERE mesh_outbox.may_see_all() OR p.domain IN (SELECT mesh_outbox.watched_domains())
     ORDER BY array_position(ARRAY['error', 'warning', 'notice'], p.severity),

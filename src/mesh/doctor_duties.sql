@@ -31,12 +31,6 @@ CREATE FUNCTION mesh_outbox.doctor_owners()
                   'SELECT mesh_outbox.alter_product(%L, retention => ''…'');')) w (applies, problem, remedy)
         WHERE w.applies AND p.status = 'active'
         UNION ALL
-        SELECT 'warning', p.domain, format('product %s', p.name),
-               format('it keeps events for %s, but consumer %s needs %s', p.retention, c.name, c.min_retention),
-               format('SELECT mesh_outbox.alter_product(%L, retention => %L);', p.name, c.min_retention)
-        FROM mesh_outbox.product p JOIN mesh_outbox.consumer c ON c.product = p.name
-        WHERE c.min_retention > p.retention
-        UNION ALL
         SELECT 'notice', p.domain, format('product %s', p.name),
                format('it is %s and still used by %s', p.status, string_agg(DISTINCT c.name, ', ')),
                format('SELECT consumer, contact FROM mesh_outbox.consumers WHERE product = %L;', p.name)
@@ -53,6 +47,63 @@ CREATE FUNCTION mesh_outbox.doctor_owners()
 COMMENT ON FUNCTION mesh_outbox.doctor_owners() IS
     'owners that are no roles any more, and products without owner, promise or retention';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.doctor_owners() FROM PUBLIC;
+
+-- How long a topic keeps its events, as far as it was created by us with a
+-- setting; without one the brokers decide, whom nobody can ask here.
+CREATE FUNCTION mesh_outbox.topic_retention(topic_config jsonb) RETURNS interval
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+    RETURN CASE WHEN topic_config ->> 'retention.ms' ~ '^[0-9]{1,15}$'
+                THEN (topic_config ->> 'retention.ms')::float8 * interval '1 ms' END;
+COMMENT ON FUNCTION mesh_outbox.topic_retention(jsonb) IS 'how long events stay in a topic; NULL: for ever, or as the brokers are set';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.topic_retention(jsonb) FROM PUBLIC;
+
+CREATE FUNCTION mesh_outbox.doctor_needs()
+    RETURNS TABLE (severity text, domain text, object text, problem text, remedy text)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT 'warning', p.domain, format('product %s', p.name),
+               format('it keeps events for %s, but consumer %s needs %s', p.retention, c.name, c.min_retention),
+               format('SELECT mesh_outbox.alter_product(%L, retention => %L);', p.name, c.min_retention)
+        FROM mesh_outbox.product p JOIN mesh_outbox.consumer c ON c.product = p.name
+        WHERE c.min_retention > p.retention
+        UNION ALL
+        SELECT 'warning', p.domain, format('topic %s', t.topic),
+               format('it was created to keep events for %s, but %s %s', t.retention, n.who, n.needed),
+               format('SELECT mesh_outbox.alter_product(%L, topic_config => %L); -- for topics to come; the brokers'' kafka-configs.sh for this one',
+                      p.name, p.topic_config || jsonb_build_object('retention.ms', (extract(epoch FROM n.needed) * 1000)::bigint))
+        FROM mesh_outbox.product p
+        CROSS JOIN LATERAL (SELECT DISTINCT k.topic, k.major, mesh_outbox.topic_retention(k.topic_config) AS retention
+                            FROM mesh_outbox.contract k
+                            WHERE k.product = p.name AND k.status IN ('active', 'deprecated')) t
+        CROSS JOIN LATERAL (SELECT 'its product promises' AS who, p.retention AS needed
+                            UNION ALL
+                            SELECT format('consumer %s needs', c.name), c.min_retention
+                            FROM mesh_outbox.consumer c
+                            WHERE c.product = p.name AND c.major = t.major) n
+        WHERE n.needed > t.retention
+        UNION ALL
+        SELECT 'warning', p.domain, format('product %s', p.name),
+               format('consumer %s needs events within %s, and it promises %s', c.name, c.max_lag,
+                      coalesce('them within ' || p.latency, 'nothing')),
+               format('SELECT mesh_outbox.alter_product(%L, latency => %L); -- or talk to %s', p.name, c.max_lag, c.contact)
+        FROM mesh_outbox.product p JOIN mesh_outbox.consumer c ON c.product = p.name
+        WHERE coalesce(p.latency > c.max_lag, c.max_lag IS NOT NULL)
+        UNION ALL
+        SELECT 'warning', p.domain, format('product %s', p.name),
+               format('its events took up to %s to Kafka in the last hour, but %s need them sooner', d.delay,
+                      string_agg(format('%s (%s)', c.name, c.max_lag), ', ' ORDER BY c.name)),
+               'SELECT name, state, lag, last_error FROM mesh_outbox.publishers;'
+        FROM (SELECT DISTINCT c.product FROM mesh_outbox.consumer c WHERE c.max_lag IS NOT NULL) n
+        JOIN mesh_outbox.product p ON p.name = n.product
+        CROSS JOIN LATERAL (SELECT mesh_outbox.publish_delay(p.name, now() - interval '1 hour') AS delay) d
+        JOIN mesh_outbox.consumer c ON c.product = p.name AND c.max_lag < d.delay
+        GROUP BY p.name, d.delay;
+    END;
+COMMENT ON FUNCTION mesh_outbox.doctor_needs() IS
+    'consumers that need events kept longer, or sooner, than is promised, set or found';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.doctor_needs() FROM PUBLIC;
 
 CREATE FUNCTION mesh_outbox.doctor_overdue()
     RETURNS TABLE (severity text, domain text, object text, problem text, remedy text)

@@ -84,6 +84,23 @@ COMMENT ON FUNCTION mesh_outbox.publish_delay(text, timestamptz) IS
     'the longest time from a commit to Kafka that the ledger of a product''s publishers shows';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.publish_delay(text, timestamptz) FROM PUBLIC;
 
+-- Down is when a committed event waits for Kafka longer than is allowed; an
+-- outage is known when it has ended, and what the ledger no longer has is not.
+CREATE FUNCTION mesh_outbox.publish_availability(product text, since timestamptz, allowed interval) RETURNS numeric
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+    RETURN (SELECT round(100 * (1 - coalesce(sum(extract(epoch FROM upper(d) - lower(d))), 0) / extract(epoch FROM now() - since)), 4)
+            FROM (SELECT range_agg(tstzrange(greatest(b.first_commit + allowed, since), least(b.published_at, now())))
+                         FILTER (WHERE b.published_at > b.first_commit + allowed) AS down, count(*) AS batches
+                  FROM mesh_outbox.batch b JOIN mesh_outbox.publisher p USING (publisher_id)
+                  WHERE b.published_at >= since
+                    AND p.name IN (SELECT o.publisher FROM mesh_outbox.outbox o WHERE o.product = publish_availability.product)) u
+            LEFT JOIN LATERAL unnest(u.down) d ON true
+            HAVING max(u.batches) > 0);
+COMMENT ON FUNCTION mesh_outbox.publish_availability(text, timestamptz, interval) IS
+    'per cent of the time since then in which no event of a product''s publishers waited for Kafka longer than is allowed; NULL: the ledger has nothing';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.publish_availability(text, timestamptz, interval) FROM PUBLIC;
+
 CREATE FUNCTION mesh_outbox.measure_product(product text, period interval DEFAULT '1 day')
     RETURNS TABLE (promise text, promised text, found text, kept boolean)
     LANGUAGE mesh_outbox_plpgsql STABLE
@@ -107,6 +124,10 @@ BEGIN
     SELECT 'freshness', p.freshness::text, (measured.delay + delay)::text, measured.delay + delay <= p.freshness
     WHERE p.freshness IS NOT NULL
     UNION ALL
+    SELECT 'availability', p.availability::text, a.found::text, a.found >= p.availability
+    FROM (SELECT mesh_outbox.publish_availability(p.name, since, coalesce(p.latency, interval '1 min')) AS found) a
+    WHERE p.availability IS NOT NULL
+    UNION ALL
     SELECT 'events per day', p.quality ->> 'events_per_day', round(measured.events * rate.per_day)::text,
            measured.events * rate.per_day >= (p.quality ->> 'events_per_day')::numeric
     FROM (SELECT 86400 / extract(epoch FROM period) AS per_day) rate
@@ -119,7 +140,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.measure_product(text, interval) IS
-    'what a product promises (alter_product), and what the stored events and the ledger of the last period show; kept NULL: nothing to measure by. Reads the events of the period; for the product''s owner';
+    'what a product promises (alter_product), and what the stored events and the ledger of the last period show; kept NULL: nothing to measure by. Available is a product while no committed event waits for Kafka longer than its latency (1 minute where none is promised), by the ledger''s account; whether consumers reach the brokers is not known here. Reads the events of the period; for the product''s owner';
 
 -- ---------------------------------------------------------------------
 -- Domains
