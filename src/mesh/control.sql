@@ -30,7 +30,8 @@ REVOKE EXECUTE ON FUNCTION mesh_outbox.wake_publisher(int) FROM PUBLIC;
 -- majors, which says where the new one is.  The activation keeps INSERTs
 -- out until it has committed, so its commit, and with it the control event,
 -- lies between the last event of the one version and the first of the other.
--- (A reversion waits for nobody: events in flight may follow it.)
+-- (A reversion waits for INSERTs in flight, too, but not long: it says so when
+-- they may follow it.)
 CREATE FUNCTION mesh_outbox.announce_version(now_in_force mesh_outbox.contract, before mesh_outbox.contract)
     RETURNS void
     LANGUAGE plpgsql

@@ -298,6 +298,15 @@ BEGIN
             MESSAGE = format('contract %s %s of product "%s" is the first of its major', event_type, version, product),
             HINT = 'mesh_outbox.retire_contract() ends a major.';
     END IF;
+    -- as an activation does, but whoever is in the way does not stop it
+    BEGIN
+        PERFORM mesh_outbox.lock_outboxes(product);
+    EXCEPTION WHEN lock_not_available THEN
+        RAISE WARNING USING
+            MESSAGE = format('the outboxes of product "%s" are in use by %s', product,
+                             coalesce(mesh_outbox.cut_over_blockers(product), 'a transaction that has just ended')),
+            DETAIL = 'What it has inserted under the version that is taken back may follow the control event.';
+    END;
     PERFORM mesh_outbox.notify_consumers(contract, 'reversion');
     UPDATE mesh_outbox.contract c SET status = 'retired', retired_at = mesh_outbox.present(), end_reason = reason
     WHERE c.contract_id = contract.contract_id;
@@ -314,4 +323,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.revert_contract(text, text, text, text) IS
-    'takes the version in force back at once: from the commit on events are checked against the one before it, whose version is returned. Consumers are told; a warning names those that rely on what is gone';
+    'takes the version in force back at once: from the commit on events are checked against the one before it, whose version is returned. INSERTs wait until then, those in flight are waited for 100 ms per outbox, and a warning names them if they go on. Consumers are told; a warning names those that rely on what is gone';
