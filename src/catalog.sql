@@ -184,6 +184,10 @@ CREATE TABLE mesh_outbox.contract (
 COMMENT ON TABLE mesh_outbox.contract IS
     'contract versions; in force for a major is its highest version that is active or deprecated';
 
+-- by which a proposal finds what it may be taken for
+CREATE INDEX contract_of_topic ON mesh_outbox.contract (topic);
+CREATE INDEX contract_of_name ON mesh_outbox.contract (lower(event_type));
+
 -- No row, or enforce: no cap.
 CREATE TABLE mesh_outbox.enforcement_cap (
     singleton   boolean PRIMARY KEY DEFAULT true CHECK (singleton),

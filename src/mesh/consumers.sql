@@ -158,7 +158,7 @@ REVOKE EXECUTE ON FUNCTION mesh_outbox.field_expectation(mesh_outbox.contract, t
 
 -- Whether a contract keeps what a consumer relies on, one row per breach.
 CREATE FUNCTION mesh_outbox.expectation_breaches(
-    contract mesh_outbox.contract, expectation jsonb, fields text[],
+    contract mesh_outbox.contract, expectation jsonb, fields text[], declared text[] DEFAULT NULL,
     OUT verdict text, OUT path text, OUT change text, OUT message text, OUT counterexample jsonb, OUT hint text)
     RETURNS SETOF record
     LANGUAGE sql STABLE ROWS 1
@@ -173,11 +173,12 @@ CREATE FUNCTION mesh_outbox.expectation_breaches(
         SELECT 'refuted', f, 'the property it names is not declared any more', 'the property is not declared', NULL,
                'keep the property, or agree with the consumer that it stops naming it'
         FROM unnest(fields) f
-        WHERE f NOT IN (SELECT d.pointer FROM mesh_outbox.declared_properties((contract).resolved_schema) d);
+        WHERE f <> ALL (coalesce(declared, ARRAY(
+            SELECT d.pointer FROM mesh_outbox.declared_properties((contract).resolved_schema) d)));
     END;
-COMMENT ON FUNCTION mesh_outbox.expectation_breaches(mesh_outbox.contract, jsonb, text[]) IS
-    'where a contract does not guarantee what a consumer relies on; no row when it does';
-REVOKE EXECUTE ON FUNCTION mesh_outbox.expectation_breaches(mesh_outbox.contract, jsonb, text[]) FROM PUBLIC;
+COMMENT ON FUNCTION mesh_outbox.expectation_breaches(mesh_outbox.contract, jsonb, text[], text[]) IS
+    'where a contract does not guarantee what a consumer relies on; no row when it does. declared: the properties it declares, for who knows them already';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.expectation_breaches(mesh_outbox.contract, jsonb, text[], text[]) FROM PUBLIC;
 
 CREATE FUNCTION mesh_outbox.register_consumer(
     consumer text, product text, event_type text, contact text, expectation json DEFAULT NULL,

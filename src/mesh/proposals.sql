@@ -65,6 +65,8 @@ CREATE FUNCTION mesh_outbox.proposal_findings(contract mesh_outbox.contract)
 #variable_conflict use_column
 DECLARE
     previous mesh_outbox.contract;
+    declared CONSTANT text[] := ARRAY(
+        SELECT d.pointer FROM mesh_outbox.declared_properties(contract.resolved_schema) d);
 BEGIN
     RETURN QUERY
     SELECT 'error', 'satisfiable', s.path, 'every producer', 'no document satisfies the schema', NULL::jsonb, s.message
@@ -136,7 +138,7 @@ BEGIN
            CASE WHEN b.verdict = 'undecided' THEN 'undecided: ' ELSE '' END || b.change,
            b.counterexample, b.hint
     FROM mesh_outbox.consumer c,
-         LATERAL mesh_outbox.expectation_breaches(contract, c.expectation, c.fields) b
+         LATERAL mesh_outbox.expectation_breaches(contract, c.expectation, c.fields, declared) b
     WHERE c.product = contract.product AND c.event_type = contract.event_type AND c.major = contract.major
       AND contract.compatibility <> 'NONE'
     ORDER BY c.name, b.path;
