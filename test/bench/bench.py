@@ -12,7 +12,9 @@ say median and spread.  Everything shares this machine.
 """
 import argparse
 import os
+import signal
 import sys
+import traceback
 
 from rig import Rig
 import drain
@@ -93,34 +95,46 @@ def contenders(rig, scenario):
     return every
 
 
+def measure(rig, what, about):
+    """One scenario.  Whatever stops it, what has been measured is shown."""
+    module, title = SCENARIOS[what]
+    taking_part = contenders(rig, what)
+    results = report.Results(what, title, rig.options.out)
+    try:
+        module.run(rig, taking_part, results)
+        module.draw(results, "; ".join(f"{k}: {v}" for k, v in about))
+    finally:
+        write(rig, what, report.head(about, taking_part) + "\n" + results.table())
+
+
+def write(rig, what, text):
+    with open(os.path.join(rig.options.out, f"{what}.md"), "w") as f:
+        f.write(text)
+    print("\n" + text, flush=True)
+
+
 def main():
     o = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     rig = Rig(o)
+    failed = False
     try:
         rig.start()
         about = rig.about()
         if o.profile:
-            text = (report.head(about, ()) + "\n"
-                    + stages.table(rig, contenders(rig, "profile")[0]))
-            with open(os.path.join(o.out, "profile.md"), "w") as f:
-                f.write(text)
-            print("\n" + text, flush=True)
-            return
-        written = []
+            write(rig, "profile", report.head(about, ()) + "\n"
+                  + stages.table(rig, contenders(rig, "profile")[0]))
+            o.what = []
         for what in o.what:
-            module, title = SCENARIOS[what]
-            taking_part = contenders(rig, what)
-            results = report.Results(what, title, o.out)
-            module.run(rig, taking_part, results)
-            module.draw(results, "; ".join(f"{k}: {v}" for k, v in about))
-            text = report.head(about, taking_part) + "\n" + results.table()
-            with open(os.path.join(o.out, f"{what}.md"), "w") as f:
-                f.write(text)
-            print("\n" + text, flush=True)
-            written.append(os.path.join(o.out, f"{what}.*"))
-        rig.say("written: " + " ".join(written))
+            try:
+                measure(rig, what, about)
+            except (RuntimeError, TimeoutError):
+                traceback.print_exc()
+                failed = True
+        rig.say(f"tables, plots and single runs: {o.out}")
     finally:
         rig.stop()
+    return failed
 
 
 if __name__ == "__main__":

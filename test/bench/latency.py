@@ -25,6 +25,19 @@ def idle(rig, c, seconds):
             "wake-ups/s": (sum(map(wakeups, pids)) - before) / seconds}
 
 
+def delivered(rig, c, reader, since):
+    """{event: when it came} of all rows inserted since then."""
+    total = c.server.sql("SELECT count(*) FROM bench.outbox"
+                         " WHERE pg_xact_commit_timestamp(xmin) > %s", since)[0][0]
+    try:
+        until(lambda: reader.count() >= total, BEHIND_S, f"{c.label}'s last events")
+    finally:
+        seen, records = reader.stop()
+    if records != total or len(seen) != total:
+        raise RuntimeError(f"{c.label}: {total} rows, {records} records, {len(seen)} different")
+    return seen
+
+
 def under_load(rig, c, rate, seconds):
     settle(c.end())
     reader = rig.reader(c, "end")
@@ -36,12 +49,7 @@ def under_load(rig, c, rate, seconds):
         steady(c.server, c.steady(), rate, seconds, rig.dir)
         took = time.monotonic() - started
         broker = rig.broker_cpu() - broker
-    total = c.server.sql("SELECT count(*) FROM bench.outbox"
-                         " WHERE pg_xact_commit_timestamp(xmin) > %s", since)[0][0]
-    until(lambda: reader.count() >= total, BEHIND_S, f"{c.label}'s last events")
-    seen, records = reader.stop()
-    if records != total or len(seen) != total:
-        raise RuntimeError(f"{c.label}: {total} rows, {records} records")
+    seen = delivered(rig, c, reader, since)
     rows = c.server.sql(
         f"SELECT {c.ids}::text, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8"
         " FROM bench.outbox WHERE pg_xact_commit_timestamp(xmin) > %s + %s::interval",

@@ -36,6 +36,9 @@ done
 
 tree=$("$MO_ROOT/test/lib/build.sh" normal)
 dir=$MO_BUILD/tmp/bench
+# The broker of a run that was ended by force.
+[ ! -f "$dir/kafka/cluster.json" ] ||
+	"$MO_PYTHON" "$MO_ROOT/test/lib/kafka.py" stop "$dir/kafka"
 rm -rf "$dir"
 user_dir "$MO_BUILD/tmp"
 user_dir "$dir"
