@@ -43,6 +43,9 @@ SELECT mesh_outbox.override_objection('other', 'sales.orders', 'OrderPlaced', '1
 SELECT mesh_outbox.create_outbox('sales.outbox', product => 'sales.orders', publisher => 'main');
 SELECT mesh_outbox.set_outbox_publisher('sales.outbox', NULL);
 SELECT mesh_outbox.grant_publish('sales.orders', 'regress_producer');
+INSERT INTO mesh_outbox.dead_letter (publisher_id, branch, commit_lsn, ordinal, xid, commit_time, outbox_id, reason, detail)
+SELECT p.publisher_id, '', '0/1', 0, '1', now(), o.outbox_id, 'x', 'x'
+FROM mesh_outbox.publisher p, mesh_outbox.outbox o WHERE p.name = 'main' AND o.relation = 'sales.outbox'::regclass;
 SET ROLE regress_owner;
 CREATE TABLE sales.plain (event_type text, payload jsonb);
 CREATE TABLE sales.parted (event_type text, payload jsonb, created_at timestamptz) PARTITION BY RANGE (created_at);
@@ -155,6 +158,8 @@ INSERT INTO attempt (function, statement) VALUES
     ('create_publisher', $$mesh_outbox.create_publisher('new', brokers => 'localhost:1', paused => true)$$),
     ('alter_publisher', $$mesh_outbox.alter_publisher('main', brokers => 'localhost:2')$$),
     ('drop_publisher', $$mesh_outbox.drop_publisher('unused')$$),
+    ('retry_dead_letters', $$mesh_outbox.retry_dead_letters('{1}')$$),
+    ('discard_dead_letters', $$mesh_outbox.discard_dead_letters('{1}', reason => 'x')$$),
     ('pause_publisher', $$mesh_outbox.pause_publisher('main', reason => 'x')$$),
     ('resume_publisher', $$mesh_outbox.resume_publisher('main')$$);
 

@@ -9,15 +9,22 @@ CREATE TABLE mesh_outbox.control_event (
     publisher_id int NOT NULL,
     -- whose topic
     contract_id  bigint NOT NULL,
-    partition    int NOT NULL,
+    partition    int,
     event_type   text NOT NULL,
     event_time   timestamptz NOT NULL,
     created_at   timestamptz NOT NULL,
-    headers      jsonb NOT NULL,
-    payload      jsonb NOT NULL
+    headers      jsonb,
+    payload      jsonb NOT NULL,
+    -- of a dead letter that is tried again: an event as its outbox has it
+    outbox_id      int,
+    key            text,
+    correlation_id text,
+    causation_id   text,
+    traceparent    text,
+    CHECK (outbox_id IS NOT NULL OR partition IS NOT NULL AND headers IS NOT NULL)
 );
 COMMENT ON TABLE mesh_outbox.control_event IS
-    'control events on their way to the publishers; always empty';
+    'control events, and events that are tried again, on their way to the publishers; always empty';
 
 CREATE FUNCTION mesh_outbox.wake_publisher(publisher_id int) RETURNS void
     LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'mo_wake_publisher';

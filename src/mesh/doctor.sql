@@ -229,7 +229,7 @@ CREATE FUNCTION mesh_outbox.doctor_dead_letters()
                       CASE WHEN d.reason IN ('topic_refused', 'invalid_topic')
                            THEN (array_agg(d.detail ORDER BY d.dead_letter_id DESC))[1]
                            ELSE d.reason END),
-               format('SELECT * FROM mesh_outbox.dead_letters WHERE reason = %L;', d.reason)
+               format('SELECT * FROM mesh_outbox.dead_letters WHERE reason = %L; -- then retry_dead_letters() or discard_dead_letters()', d.reason)
         FROM mesh_outbox.dead_letter d
         LEFT JOIN mesh_outbox.outbox o ON o.outbox_id = d.outbox_id
         LEFT JOIN mesh_outbox.product r ON r.name = o.product

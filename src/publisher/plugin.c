@@ -58,6 +58,7 @@ typedef enum OutboxColumn
 	/* of the table of control events only */
 	COL_PARTITION,
 	COL_PUBLISHER_ID,
+	COL_OUTBOX_ID,
 	NUM_COLUMNS
 } OutboxColumn;
 
@@ -83,6 +84,7 @@ static const struct
 	[COL_CREATED_AT] = {"created_at", TIMESTAMPTZOID},
 	[COL_PARTITION] = {"partition", INT4OID},
 	[COL_PUBLISHER_ID] = {"publisher_id", INT4OID},
+	[COL_OUTBOX_ID] = {"outbox_id", INT4OID},
 };
 
 /* What a relation's trigger says; valid until the relation is invalidated. */
@@ -398,6 +400,12 @@ plugin_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 		row.ordinal = ++plugin->rows;
 		row.outbox_id = entry->outbox_id;
 		row.control = entry->control;
+		/* A dead letter that is tried again is an event of its outbox. */
+		if (entry->control && !nulls[COL_OUTBOX_ID])
+		{
+			row.outbox_id = DatumGetInt32(values[COL_OUTBOX_ID]);
+			row.control = false;
+		}
 		fill_row(&row, values, nulls);
 		plugin->sink->row(plugin->sink->arg, &plugin->txn, &row);
 	}

@@ -80,6 +80,38 @@ emit_into_crash($node, emit_sql('odd-mended', 1, 'sales.odd'));
 ok(wait_published($node), 'goes on');
 is_deeply([ values_of(consume($kafka, 'sales.odd')) ], ['odd-mended'], 'events come to the topic from then on');
 
+note 'dead letters are tried again';
+sub letters { return "(SELECT array_agg(dead_letter_id) FROM mesh_outbox.dead_letters WHERE key LIKE '$_[0]-%')"; }
+# What recovery still needs is kept; other events lead past it.
+ok(until_true('the letters to be left behind', sub {
+	emit($node, passing => 1);
+	my ($rc, undef, $err) = $node->psql('postgres', 'SELECT mesh_outbox.retry_dead_letters(' . letters('odd') . ')');
+	like($err, qr/has not left dead letter/, 'not yet') if $rc;
+	return !$rc;
+}, 30), 'retried');
+ok(wait_published($node), 'goes on');
+is_deeply([ grep { /^odd-[12]/ } values_of(consume($kafka, 'sales.odd')) ], [qw(odd-1 odd-2)], 'published, in order, once');
+my ($retried) = grep { $_->{value} =~ /"odd-1"/ } consume($kafka, 'sales.odd');
+is($node->safe_psql('postgres', qq(SELECT event_id, key FROM sales.odd WHERE event_id = '$retried->{header}{ce_id}')),
+	"$retried->{header}{ce_id}|$retried->{key}", 'as the event that it is in the outbox');
+is(header($retried, 'ce_dataschema'), 'urn:mesh-outbox:sales.odd:OrderPlaced:1.0.1', 'under the version in force');
+is(dead('odd'), '', 'no dead letter any more');
+
+$node->safe_psql('postgres', 'CREATE ROLE stranger LOGIN');
+my $one = $node->safe_psql('postgres', 'SELECT min(dead_letter_id) FROM mesh_outbox.dead_letters');
+sql_fails($node, "SET ROLE stranger; SELECT mesh_outbox.discard_dead_letters('{$one}', reason => 'x')",
+	qr/permission denied to discard/, 'a stranger');
+my $narrow = letters('narrow');
+is($node->safe_psql('postgres', "SELECT mesh_outbox.discard_dead_letters($narrow, reason => 'tests')"), '2', 'discarded');
+is($node->safe_psql('postgres', q{SELECT string_agg(action || ' ' || regexp_replace(detail, '.*: ', ''), ', ' ORDER BY at)
+	FROM mesh_outbox.publisher_events WHERE action = 'discard'}), 'discard tests, discard tests', 'which is recorded');
+
+note 'what is dead again is a dead letter again';
+$node->safe_psql('postgres', 'SELECT mesh_outbox.retry_dead_letters(' . letters('safer') . ')');
+ok(wait_published($node), 'goes on');
+is(dead('safer'), qq(topic_refused safer-1 {"n": 1, "id": "safer-1"}\ntopic_refused safer-2 {"n": 2, "id": "safer-2"}),
+	'both, whole, in order');
+
 note 'mended on the other side: the topic is made as it should be';
 kafka('create', $kafka, 'sales.safer', 3);
 ok(until_true('the topic to be looked at again', sub {
