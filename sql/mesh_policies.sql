@@ -29,6 +29,14 @@ SELECT count(*) AS all_is_well FROM mesh_outbox.check_contract('sales.orders', '
         "email": {"type": "string", "maxLength": 200, "x-privacy": "personal", "description": "of the customer"},
         "placed_at": {"type": "string", "format": "date-time", "description": "when"}}, "required": ["id"]}');
 
+-- Alternatives that overlap, an identifier that is no term, a topic of another name.
+SELECT severity, rule, path, message FROM mesh_outbox.check_contract('sales.orders', 'OrderPaid', key => '/order_id', topic => 'paid',
+    description => 'somebody paid an order',
+    schema => '{"type": "object", "properties": {"order_id": {"type": "integer", "description": "number of the order"},
+        "customer_id": {"type": "integer", "description": "who"},
+        "by": {"description": "means", "oneOf": [{"type": "integer", "maximum": 5}, {"type": "integer", "minimum": 5}, {"type": "string"}]}},
+        "required": ["order_id"]}');
+
 -- Active, one refuses.
 SELECT mesh_outbox.set_policy('money_is_exact', 'active');
 SET ROLE regress_admin;
@@ -89,6 +97,18 @@ SET ROLE regress_sales;
 SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/id', description => 'somebody placed an order',
     schema => '{"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}');
 SELECT severity, rule, message FROM mesh_outbox.findings;
+
+-- One in trial that fails is suspended by the next proposal.
+SET ROLE regress_author;
+CREATE FUNCTION rules.breaks(contract jsonb) RETURNS TABLE (severity text, path text, message text) STABLE
+    LANGUAGE sql AS $$SELECT 'error', NULL, (1 / (length($1::text) - length($1::text)))::text$$;
+SET ROLE regress_admin;
+SELECT mesh_outbox.create_policy('breaks', 'rules.breaks', description => 'divides by nothing');
+SET ROLE regress_sales;
+SELECT mesh_outbox.propose_contract('sales.orders', 'OrderSent', key => '/id', description => 'the parcel has left', topic => 'sales.orders',
+    schema => '{"type": "object", "properties": {"id": {"type": "integer"}, "sent": {"const": true}}, "required": ["id"]}');
+SELECT rule, message FROM mesh_outbox.findings WHERE rule = 'policy breaks';
+SELECT name, state FROM mesh_outbox.policies WHERE name = 'breaks';
 
 -- What it would refuse today.
 SELECT * FROM mesh_outbox.policy_impact('has_total');

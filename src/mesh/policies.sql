@@ -72,8 +72,8 @@ COMMENT ON FUNCTION mesh_outbox.policy_violations(mesh_outbox.policy, mesh_outbo
     'what a policy says about a contract; its own failure is a row of severity failed';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.policy_violations(mesh_outbox.policy, mesh_outbox.contract) FROM PUBLIC;
 
--- In trial a policy only reports, and its failure says nothing; an active one
--- that fails refuses, or it could be switched off by breaking it.
+-- In trial a policy only reports, and is suspended when it fails (record_proposal);
+-- an active one that fails refuses, or it could be switched off by breaking it.
 CREATE FUNCTION mesh_outbox.policy_findings(contract mesh_outbox.contract)
     RETURNS TABLE (severity text, rule text, path text, breaks text, message text, counterexample jsonb, hint text)
     LANGUAGE sql ROWS 5
@@ -284,10 +284,52 @@ CREATE FUNCTION mesh_outbox.policy_names(contract jsonb)
         UNION ALL
         SELECT 'warning', p.pointer, 'the property is not in snake_case'
         FROM mesh_outbox.declared_properties(contract -> 'resolved_schema') p
-        WHERE regexp_replace(p.pointer, '^.*/', '') !~ '^[a-z][a-z0-9]*(_[a-z0-9]+)*$';
+        WHERE regexp_replace(p.pointer, '^.*/', '') !~ '^[a-z][a-z0-9]*(_[a-z0-9]+)*$'
+        UNION ALL
+        SELECT 'warning', NULL, format('the topic "%s" does not begin with the name of its product', contract ->> 'topic')
+        WHERE NOT starts_with(contract ->> 'topic', contract ->> 'product');
     END;
 COMMENT ON FUNCTION mesh_outbox.policy_names(jsonb) IS
-    'event types in PascalCase, properties in snake_case: one style is found by all';
+    'event types in PascalCase, properties in snake_case, topics after their products: one style is found by all';
+
+CREATE FUNCTION mesh_outbox.policy_identifiers_are_terms(contract jsonb)
+    RETURNS TABLE (severity text, path text, message text)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT 'warning', p.pointer, 'an identifier is no term of the dictionary'
+        FROM mesh_outbox.declared_properties(contract -> 'resolved_schema') p
+        WHERE p.pointer ~ '(_id|Id)$' AND p.pointer <> contract ->> 'key_pointer'
+          AND coalesce(p.subschema ->> '$ref', '') NOT LIKE '#/$defs/term:%';
+    END;
+COMMENT ON FUNCTION mesh_outbox.policy_identifiers_are_terms(jsonb) IS
+    'identifiers (named …_id, but for the event''s own key) are terms: what joins the events of two domains must mean the same in both';
+
+-- Of a few alternatives only: there are as many pairs as their square.
+CREATE FUNCTION mesh_outbox.policy_deterministic(contract jsonb)
+    RETURNS TABLE (severity text, path text, message text)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        WITH choice AS (
+            SELECT p.pointer, p.subschema -> 'oneOf' AS branches, contract #> '{resolved_schema,$defs}' AS defs
+            FROM (SELECT d.pointer, d.subschema FROM mesh_outbox.declared_properties(contract -> 'resolved_schema') d
+                  UNION ALL SELECT '', contract -> 'resolved_schema') p
+            WHERE jsonb_typeof(p.subschema -> 'oneOf') = 'array' AND jsonb_array_length(p.subschema -> 'oneOf') <= 8)
+        SELECT 'warning', c.pointer,
+               format('alternatives %s and %s of "oneOf" overlap, so that a value can be neither: %s', a.n, b.n, o.example)
+        FROM choice c,
+             jsonb_array_elements(c.branches) WITH ORDINALITY a (branch, n),
+             jsonb_array_elements(c.branches) WITH ORDINALITY b (branch, n),
+             mesh_outbox.schemas_overlap(
+                 CASE WHEN c.defs IS NULL OR jsonb_typeof(a.branch) <> 'object' THEN a.branch
+                      ELSE jsonb_build_object('$defs', c.defs) || a.branch END,
+                 CASE WHEN c.defs IS NULL OR jsonb_typeof(b.branch) <> 'object' THEN b.branch
+                      ELSE jsonb_build_object('$defs', c.defs) || b.branch END) o
+        WHERE a.n < b.n AND o.verdict = 'proved';
+    END;
+COMMENT ON FUNCTION mesh_outbox.policy_deterministic(jsonb) IS
+    'the alternatives of oneOf exclude each other: a reader that takes the first that fits must not be wrong';
 
 -- In trial until somebody decides.
 INSERT INTO mesh_outbox.policy (name, schema_name, function, owner, description)

@@ -207,6 +207,12 @@ BEGIN
         SELECT (draft.contract_id, f.ordinality, f.severity, f.rule, f.path, f.breaks, f.message,
                 f.counterexample, f.hint)::mesh_outbox.finding
         FROM mesh_outbox.proposal_findings(draft) WITH ORDINALITY f);
+    INSERT INTO mesh_outbox.policy_state (policy, state)
+    SELECT p.name, 'suspended' FROM mesh_outbox.policy p
+    WHERE mesh_outbox.state_of_policy(p.name) = 'trial'
+      AND EXISTS (SELECT FROM unnest(findings) f
+                  WHERE f.rule = 'policy ' || p.name AND starts_with(f.message, format('policy "%s" failed', p.name)))
+    ON CONFLICT ON CONSTRAINT policy_state_pkey DO UPDATE SET state = excluded.state;
     INSERT INTO mesh_outbox.contract SELECT draft.*;
     INSERT INTO mesh_outbox.finding SELECT * FROM unnest(findings);
     PERFORM mesh_outbox.notify_consumers(draft, 'proposal');
