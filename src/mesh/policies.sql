@@ -260,6 +260,13 @@ CREATE FUNCTION mesh_outbox.policy_times_have_zones(contract jsonb)
 COMMENT ON FUNCTION mesh_outbox.policy_times_have_zones(jsonb) IS
     'times (named …_at or …_time) have a zone: readers are elsewhere';
 
+CREATE FUNCTION mesh_outbox.is_personal_name(name text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+    RETURN mesh_outbox.folded_name(name)
+           ~ '^(e?mail(address)?|phone(number)?|mobile|firstname|lastname|fullname|birthdate|dateofbirth|iban|ssn|passport(number)?|ipaddress)$';
+COMMENT ON FUNCTION mesh_outbox.is_personal_name(text) IS 'whether a property of that name is probably about a person';
+
 CREATE FUNCTION mesh_outbox.policy_personal_data_classified(contract jsonb)
     RETURNS TABLE (severity text, path text, message text)
     LANGUAGE sql STABLE
@@ -267,8 +274,7 @@ CREATE FUNCTION mesh_outbox.policy_personal_data_classified(contract jsonb)
     BEGIN ATOMIC
         SELECT 'error', p.pointer, 'it looks like personal data and has no x-privacy'
         FROM mesh_outbox.declared_properties(contract -> 'resolved_schema') p
-        WHERE mesh_outbox.folded_name(regexp_replace(p.pointer, '^.*/', ''))
-              ~ '^(e?mail(address)?|phone(number)?|mobile|firstname|lastname|fullname|birthdate|dateofbirth|iban|ssn|passport(number)?|ipaddress)$'
+        WHERE mesh_outbox.is_personal_name(regexp_replace(p.pointer, '^.*/', ''))
           AND NOT coalesce(p.subschema ? 'x-privacy', false);
     END;
 COMMENT ON FUNCTION mesh_outbox.policy_personal_data_classified(jsonb) IS
