@@ -1,14 +1,17 @@
 """One-row INSERT transactions into an outbox, checked and published meanwhile,
-and into a table of the same columns and index.  What the check alone costs, in
-processor time, insert.sh tells."""
+and into a table of the same columns and index.  Publisher and broker take their
+part of the same processors, so the outbox is measured with the publisher
+paused, too.  What the check alone costs, in processor time, insert.sh tells."""
 import os
 import re
 import subprocess
 
 import plot
+from drain import in_turn
 
 CLIENTS = (1, 8, 32)
-TABLES = {"plain table": "bench.plain", "outbox": "bench.outbox"}
+PAUSED = "outbox, publisher paused"
+TABLES = {"plain table": "bench.plain", PAUSED: "bench.outbox", "outbox": "bench.outbox"}
 PAYLOAD = ('{"id": "17", "customer": "customer-17", "amount": 12.5, "currency": "EUR", "note": "'
            + "n" * 240 + '"}')
 
@@ -26,33 +29,45 @@ def throughput(rig, c, table, clients, commit):
     return float(re.search(r"^tps = ([\d.]+)", r.stdout, re.M).group(1))
 
 
+def prepare(c):
+    sql = c.server.sql
+    sql("CREATE TABLE bench.plain (LIKE bench.outbox, PRIMARY KEY (event_id))")
+    sql("ALTER TABLE bench.plain ALTER event_id SET DEFAULT gen_random_uuid(),"
+        " ALTER event_time SET DEFAULT clock_timestamp(),"
+        " ALTER created_at SET DEFAULT clock_timestamp(), ALTER contract_id SET DEFAULT 1")
+
+
+def measure(rig, c, name, clients, commit):
+    if name == PAUSED:
+        c.hold()
+    tps = throughput(rig, c, TABLES[name], clients, commit)
+    if name == PAUSED:
+        c.release()
+    c.published()
+    return tps
+
+
 def run(rig, contenders, results):
     o = rig.options
     for i in range(o.runs):
         for c in contenders:
             try:
                 c.start()
-                c.server.sql("CREATE TABLE bench.plain (LIKE bench.outbox, PRIMARY KEY (event_id))")
-                c.server.sql(
-                    "ALTER TABLE bench.plain ALTER event_id SET DEFAULT gen_random_uuid(),"
-                    " ALTER event_time SET DEFAULT clock_timestamp(),"
-                    " ALTER created_at SET DEFAULT clock_timestamp(),"
-                    " ALTER contract_id SET DEFAULT 1")
-                for table in TABLES.values():
-                    throughput(rig, c, table, 1, "off")
+                prepare(c)
+                for name in TABLES:
+                    measure(rig, c, name, 1, "off")
                 for commit in ("on", "off"):
                     for clients in CLIENTS:
-                        tps = {}
-                        order = list(TABLES)[::1 if i % 2 == 0 else -1]
-                        for name in order:
-                            tps[name] = throughput(rig, c, TABLES[name], clients, commit)
-                            c.published()
+                        tps = {name: measure(rig, c, name, clients, commit)
+                               for name in in_turn(list(TABLES), i)}
+                        part = {name: tps[name] / tps["plain table"] for name in TABLES}
                         for name in TABLES:
                             results.add(contender=name, clients=clients, commit=commit, run=i + 1,
                                         **{"transactions/s": tps[name],
-                                           "of the plain table": tps[name] / tps["plain table"]})
-                        rig.say(f"insert {i + 1}/{o.runs}: {clients} clients, commit {commit}:"
-                                f" {tps['outbox'] / tps['plain table']:.2f} of the plain table")
+                                           "of the plain table": part[name]})
+                        rig.say(f"insert {i + 1}/{o.runs}: {clients} clients, commit {commit}: outbox"
+                                f" {part['outbox']:.2f} of the plain table, {part[PAUSED]:.2f} with"
+                                " the publisher paused")
             finally:
                 c.stop()
 
