@@ -49,6 +49,7 @@
 #include "access/rmgr.h"
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "access/xlog_internal.h"
 #include "access/xlogreader.h"
 #include "access/xlogutils.h"
 #include "miscadmin.h"
@@ -96,6 +97,22 @@ XLogRecPtr
 mo_decode_flushed(void)
 {
 	return GetFlushRecPtr(NULL);
+}
+
+/*
+ * The server says where the next record will begin: at the beginning of a
+ * page that is behind its header, which nobody has read.
+ */
+XLogRecPtr
+mo_decode_inserted(void)
+{
+	XLogRecPtr	next = GetXLogInsertRecPtr();
+
+	if (XLogSegmentOffset(next, wal_segment_size) == SizeOfXLogLongPHD)
+		return next - SizeOfXLogLongPHD;
+	if (next % XLOG_BLCKSZ == SizeOfXLogShortPHD)
+		return next - SizeOfXLogShortPHD;
+	return next;
 }
 
 static bool

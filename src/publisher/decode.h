@@ -62,6 +62,9 @@ extern XLogRecPtr mo_decode_position(MoDecoder *decoder);
 extern void mo_decode_confirm(MoDecoder *decoder, XLogRecPtr lsn);
 extern XLogRecPtr mo_decode_restart_lsn(MoDecoder *decoder);
 
+/* End of the last record written, flushed or not. */
+extern XLogRecPtr mo_decode_inserted(void);
+
 /* Flushed by this server; and by every synchronous standby, if there are. */
 extern XLogRecPtr mo_decode_flushed(void);
 extern XLogRecPtr mo_decode_standby_flushed(void);

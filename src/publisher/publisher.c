@@ -39,8 +39,12 @@
 /* WAL records decoded between two looks at everything else. */
 #define SLICE_RECORDS	256
 
-/* Longest sleeps, ms: when all is quiet; when WAL waits to be flushed. */
+/*
+ * Longest sleeps, ms: when all is quiet; when WAL is written of which nobody
+ * told us; when WAL of which somebody did waits to be flushed.
+ */
 #define IDLE_MS			1000
+#define FOREIGN_MS		200
 #define UNFLUSHED_MS	50
 
 static MoPublisher publisher;
@@ -305,7 +309,10 @@ mo_publisher_wait(MoPublisher *pub, long timeout)
 		timeout = Min(timeout, UNFLUSHED_MS);
 	if (WaitEventSetWait(wait_set(pub), timeout, &event, 1,
 						 PG_WAIT_EXTENSION) > 0 && event.events == WL_LATCH_SET)
+	{
 		ResetLatch(MyLatch);
+		pub->awaited = mo_decode_inserted();
+	}
 	(void) serve(pub);
 	/* Waiting inside a decoding callback may be long. */
 	if (pub->running && pub->decoder != NULL)
@@ -381,13 +388,21 @@ show_limit(MoPublisher *pub)
 		mo_shmem_set_state(pub->slot, MO_STATE_STREAMING, NULL, NULL);
 }
 
+/*
+ * An asynchronous commit wakes us before its WAL is flushed.  Other tables'
+ * commits do not, so their WAL is read in larger pieces: it costs less, and an
+ * event behind it hardly waits longer.
+ */
 static long
-sleep_time(MoPublisher *pub)
+sleep_time(MoPublisher *pub, bool paused)
 {
-	/* An asynchronous commit wakes us before its WAL is flushed. */
-	if (GetXLogInsertRecPtr() > mo_decode_position(pub->decoder))
+	XLogRecPtr	here = mo_decode_position(pub->decoder);
+
+	if (paused && is_idle(pub))
+		return IDLE_MS;
+	if (pub->awaited > here)
 		return UNFLUSHED_MS;
-	return IDLE_MS;
+	return mo_decode_inserted() > here ? FOREIGN_MS : IDLE_MS;
 }
 
 static void
@@ -397,6 +412,7 @@ stream(MoPublisher *pub)
 											   "mesh_outbox turn",
 											   ALLOCSET_DEFAULT_SIZES);
 
+	pub->awaited = mo_decode_inserted();
 	for (;;)
 	{
 		bool		paused = pub->slot->pause_requested;
@@ -425,7 +441,7 @@ stream(MoPublisher *pub)
 		}
 		mo_progress_tick(pub);
 		if (!more)
-			mo_publisher_wait(pub, sleep_time(pub));
+			mo_publisher_wait(pub, sleep_time(pub, paused));
 	}
 }
 

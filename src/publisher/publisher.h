@@ -87,6 +87,7 @@ typedef struct MoPublisher
 	XLogRecPtr	dead_lsn;		/* R */
 	MoPosition	resume;			/* M when the stream was taken over: skipped up
 								 * to here */
+	XLogRecPtr	awaited;		/* WAL up to here may hold what woke us */
 	XLogRecPtr	start_lsn;		/* older transactions are not replayed */
 	XLogRecPtr	slot_start;		/* S at the start */
 	bool		marker_found;	/* step 1's reading */
