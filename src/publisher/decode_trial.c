@@ -21,11 +21,15 @@
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/jsonb.h"
+#include "utils/memutils.h"
 #include "utils/pg_lsn.h"
 #include "utils/resowner.h"
 #include "utils/uuid.h"
 
 #include "publisher/decode.h"
+
+/* The highest at the end of a replay, of all in this process. */
+static Size memory;
 
 PG_FUNCTION_INFO_V1(mo_decode_trial);
 PG_FUNCTION_INFO_V1(mo_decode_trial_slot);
@@ -61,15 +65,18 @@ trial_row(void *arg, const MoTransaction *txn, const MoRow *row)
 										  VARSIZE(row->payload))));
 }
 
+/* What the transaction that is replayed keeps is held until after this. */
 static void
 trial_commit(void *arg, const MoTransaction *txn, int64 rows)
 {
+	memory = Max(memory, MemoryContextMemAllocated(TopMemoryContext, true));
 }
 
 /*
  * mo_decode_trial(slot name, publisher_id int, check_function regprocedure,
  * control_table regclass, upto pg_lsn, confirm boolean) RETURNS SETOF text:
- * a line for each row, and a last one that says how many records were skipped.
+ * a line for each row, and a last one that says how many records were skipped
+ * and how much memory was in use.
  */
 Datum
 mo_decode_trial(PG_FUNCTION_ARGS)
@@ -79,9 +86,9 @@ mo_decode_trial(PG_FUNCTION_ARGS)
 	XLogRecPtr	upto = PG_GETARG_LSN(4);
 	MoDecodeSink sink = {info, trial_begin, trial_row, trial_commit};
 	MoDecoder  *decoder;
-	XLogRecPtr	restart;
 
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	memory = 0;
 	InvalidateSystemCaches();
 	decoder = mo_decode_open(NameStr(*PG_GETARG_NAME(0)), InvalidXLogRecPtr,
 							 PG_GETARG_INT32(1), PG_GETARG_OID(2),
@@ -90,11 +97,9 @@ mo_decode_trial(PG_FUNCTION_ARGS)
 		CHECK_FOR_INTERRUPTS();
 	if (PG_GETARG_BOOL(5))
 		mo_decode_confirm(decoder, mo_decode_position(decoder));
-	restart = mo_decode_restart_lsn(decoder);
 	CurrentResourceOwner = owner;
-	put_line(info, psprintf("restart %X/%X skipped " INT64_FORMAT,
-							LSN_FORMAT_ARGS(restart),
-							mo_decode_close(decoder)));
+	put_line(info, psprintf("skipped " INT64_FORMAT " kB %zu",
+							mo_decode_close(decoder), memory / 1024));
 	InvalidateSystemCaches();
 	return (Datum) 0;
 }

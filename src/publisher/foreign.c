@@ -31,9 +31,10 @@
  * WAL is read in order: both kinds of record are read before that row.  So
  * every such record is remembered with its LSN, by relation and by file, and
  * an entry counts only while nothing was read about its relation or its file
- * since the row it was learned from.  This is asked both when it is learned
- * (a transaction is replayed at its commit, long after its rows were read)
- * and when it is used.  Invalidations that name no relation concern all.
+ * since the row it was learned from.  Invalidations that name no relation
+ * concern all.  (A file's number is free again only when its relation was
+ * dropped or got another file, which has invalidated it already: either kind
+ * of record would do for that.)
  *
  * The third way would be a change of triggers that was written before "lsn"
  * and became visible after it, in a transaction still open at "lsn".  Locks
@@ -54,8 +55,8 @@
  * - rows of speculative insertions (ON CONFLICT), their confirmation, and
  *	 their undoing;
  * - rows with values out of line: the TOAST chunks before them are kept, and
- *	 only the row makes the reorder buffer let go of them.  In a bulk insert
- *	 (COPY) the last record does that, for all rows since the first.
+ *	 only the row makes the reorder buffer let go of them.  Of a bulk insert
+ *	 (COPY) it is the last record, for all its rows, so that one is kept.
  *
  * Files of other databases need no entry: core drops their changes itself.
  *
@@ -150,6 +151,7 @@ mo_foreign_learn(MoForeign *foreign, const RelFileLocator *file,
 	ForeignFile *set = find_set(foreign, file);
 	ForeignFile *place = set;
 
+	/* Rows are replayed long after they were read: there may be news since. */
 	if (RelationIsAccessibleInLogicalDecoding(relation) ||
 		!no_news_since(foreign, file, RelationGetRelid(relation), lsn))
 		return;
@@ -253,42 +255,18 @@ has_external(XLogReaderState *record)
 }
 
 static bool
-any_external(XLogReaderState *record, int ntuples)
-{
-	Size		length;
-	char	   *data = XLogRecGetBlockData(record, 0, &length);
-
-	if (data == NULL)
-		return true;
-	for (int i = 0; i < ntuples; i++)
-	{
-		xl_multi_insert_tuple *tuple =
-			(xl_multi_insert_tuple *) SHORTALIGN(data);
-
-		if (tuple->t_infomask & HEAP_HASEXTERNAL)
-			return true;
-		data = (char *) tuple + SizeOfMultiInsertTuple + tuple->datalen;
-	}
-	return false;
-}
-
-/* A change of rows without a new tuple is none that we know; core may. */
-static bool
 judge_multi_insert(MoForeign *foreign, XLogReaderState *record)
 {
-	xl_heap_multi_insert *insert =
-		(xl_heap_multi_insert *) XLogRecGetData(record);
+	uint8		flags = ((xl_heap_multi_insert *) XLogRecGetData(record))->flags;
 	FileOwner	owner = owner_of(foreign, record);
 
 	if (owner == OWNER_UNKNOWN || owner == OWNER_ELSEWHERE)
 		return owner == OWNER_ELSEWHERE;
-	if ((insert->flags & XLH_INSERT_CONTAINS_NEW_TUPLE) == 0 ||
-		((insert->flags & XLH_INSERT_LAST_IN_MULTI) &&
-		 owner == OWNER_FOREIGN_TOASTS))
-		return false;
-	return !any_external(record, insert->ntuples);
+	return owner != OWNER_FOREIGN_TOASTS ||
+		(flags & XLH_INSERT_LAST_IN_MULTI) == 0;
 }
 
+/* One without a tuple is of a kind that we do not know. */
 static bool
 judge_insert(XLogReaderState *record)
 {

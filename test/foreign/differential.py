@@ -20,6 +20,7 @@ cases      what has been done to tables at the wrong moment, with the rows that
            must come out; each table has rows that are nobody's event first
 held       a transaction of which everything was skipped, over changes of the
            catalog, VACUUM and a restart
+toasted    many foreign rows with values out of line, in one transaction
 random     four sessions do what they like to a dozen tables, by a seed
 
 A failure names seed and round; the round alone repeats it.
@@ -29,6 +30,7 @@ import os
 import random
 import sys
 import time
+import uuid
 
 import psycopg
 
@@ -150,11 +152,13 @@ class Session:
                 self.c.execute("ROLLBACK")
             return False
 
-    def copy(self, name, rows, table, wide=True):
-        with self.c.cursor().copy(f"COPY {table} (event_type, key, payload) FROM STDIN") as copy:
+    def copy(self, name, rows, table, wide=(1, 7)):
+        """The first "wide[0]" of each "wide[1]" rows have values out of line.
+        A volatile default would make single inserts of it: event_id is given."""
+        with self.c.cursor().copy(f"COPY {table} (event_id, event_type, key, payload) FROM STDIN") as copy:
             for i in range(rows):
-                value = random.Random(i).randbytes(4000).hex() if wide and i % 7 == 0 else i
-                copy.write_row((name, "k", f'"{value}"'))
+                value = random.Random(i).randbytes(4000).hex() if i % wide[1] < wide[0] else i
+                copy.write_row((uuid.uuid4(), name, "k", f'"{value}"'))
 
     def in_transaction(self):
         return self.c.info.transaction_status != psycopg.pq.TransactionStatus.IDLE
@@ -199,7 +203,6 @@ class Trial:
     def decode(self, what, slot, confirm=True):
         """Reads a slot to the end: by commit LSN, the rows of a transaction.
         What was read before must come out the same again."""
-        self.boss.execute("SELECT pg_switch_wal()")
         found = {}
         with self.server.connect() as c:
             c.execute("SET mesh_outbox.skip_foreign = %s" %
@@ -212,7 +215,8 @@ class Trial:
                 self.check(f"{what}: {slot} could not be decoded", False, e)
                 return {}
         *rows, last = lines
-        self.skipped += int(last.split()[-1])
+        skipped, self.memory = map(int, last.split()[1::2])
+        self.skipped += skipped
         for line in rows:
             lsn, text = line.split(" ", 1)
             found.setdefault(lsn, []).append(text)
@@ -273,43 +277,68 @@ class Trial:
     # ---- held
 
     def held(self):
-        """What an absent transaction would be decoded with must be kept."""
+        """After a restart all is decoded, so what an absent transaction's rows
+        need of the catalog must be kept: "old" changes it, and it is older
+        than all that runs at the end; "hold" keeps restart_lsn from moving
+        beyond the rows, but is no reason to keep anything of the catalog."""
         run = self.boss.execute
         run(f"CREATE TABLE held ({COLUMNS})")
         run(f"CREATE TABLE held_o ({COLUMNS})")
+        run("CREATE TABLE locked ()")
         run(trigger("held_o"))
         self.make_slots("pieces")
-        run(row("old", "held"))
-        old, long = Session(self.server), Session(self.server)
-        # An older transaction that will change the catalog.
+        old, hold, long = (Session(self.server) for _ in range(3))
         old.run("BEGIN")
         old.run("SELECT txid_current()")
+        run(row("old", "held"))
         run("CHECKPOINT")
+        hold.run("BEGIN")
+        hold.run("LOCK TABLE locked IN ACCESS EXCLUSIVE MODE")
         long.run("BEGIN")
         long.run(row("x", "held"))
-        with self.server.connect() as c:
-            decode = ("SELECT demo.decode('pieces', 1, 'demo.check()', 'demo.control',"
-                      " pg_current_wal_flush_lsn(), true)")
-            run("SELECT pg_switch_wal()")
-            c.execute(decode)
-        # pg_class changes without a lock that would conflict.
+        # A row of pg_class that no lock protects.
         old.run("GRANT SELECT ON held TO PUBLIC")
         old.run("COMMIT")
-        for _ in range(3):
-            run("CHECKPOINT")
-            self.decode("held", "pieces")
         for _ in range(2):
-            run("VACUUM pg_class")
-        long.run(row("y", "held"))
+            run("CHECKPOINT")
+        self.decode("held", "pieces")
+        run("VACUUM pg_class")
         long.run(row("a", "held_o"))
         long.run("COMMIT")
+        hold.run("COMMIT")
         self.decode("held", "pieces")
         got = [t.split()[5] for texts in self.seen["pieces"].values() for t in texts]
         self.check("held: the event of a long transaction", got == ["a"], got)
-        for s in (old, long):
+        for s in (old, hold, long):
             self.check("held: statements", not s.errors, s.errors)
             s.c.close()
         self.drop_slots()
+
+    # ---- toasted
+
+    def toasted(self):
+        """TOAST chunks of a transaction must go when their row has passed."""
+        run = self.boss.execute
+        run(f"CREATE TABLE toasted ({COLUMNS})")
+        run(row("old", "toasted"))
+        for what, fill in (
+                ("rows", f"INSERT INTO toasted (event_type, payload) SELECT 'x', p.payload"
+                         f" FROM generate_series(1, 4000), (SELECT {BIG.format(300)} AS payload) p"),
+                ("COPY", ("copy", "x", 10000, "toasted")),
+                # Each bulk insert ends with records of which no row is wide.
+                ("COPY, in part", ("copy", "x", 140000, "toasted", (7, 700)))):
+            self.make_slots("once", "reference")
+            run(row("learn", "toasted"))
+            s = Session(self.server)
+            s.run(fill)
+            self.check("toasted: statements", not s.errors, s.errors)
+            s.c.close()
+            used = {}
+            for slot in self.seen:
+                self.decode("toasted", slot)
+                used[slot] = self.memory
+            self.check(f"toasted, {what}: memory, kB", used["once"] < used["reference"] + 2048, used)
+            self.drop_slots()
 
     # ---- random
 
@@ -454,7 +483,8 @@ class Actor:
         s.run(big(self.name(), self.table(), self.rng.randint(50, 600)))
 
     def copy(self, s):
-        s.run(("copy", self.name(), self.rng.randint(1, 300), self.table(), self.rng.random() < 0.5))
+        s.run(("copy", self.name(), self.rng.randint(1, 300), self.table(),
+               self.rng.choice([(1, 7), (0, 1)])))
 
     def upsert(self, s):
         table = self.plain()
@@ -568,6 +598,7 @@ def main():
         if t.o.round is None:
             t.cases()
             t.held()
+            t.toasted()
         t.random()
     finally:
         t.server.stop("immediate")
