@@ -30,11 +30,23 @@
 #include "guc.h"
 #include "publisher/publisher.h"
 
-/* How often a topic is looked at: while it is waited for, and once given up. */
+/*
+ * How often a topic is looked at: while it is waited for; and at most, once
+ * it was found or given up.
+ */
 #define TOPIC_RETRY_MS	2000
 #define TOPIC_LOOK_MS	10000
 
+/* A topic that was found: its other contracts need not look at once, too. */
+typedef struct KnownTopic
+{
+	char		name[250];		/* hash key; Kafka allows 249 characters */
+	int			partitions;
+	TimestampTz looked_at;
+} KnownTopic;
+
 static HTAB *routes;
+static HTAB *topics;
 
 static MoRoute *
 new_route(int64 contract_id)
@@ -132,6 +144,42 @@ not_there(const MoTopicSpec *spec, const MoKafkaError *error)
 	return look;
 }
 
+static KnownTopic *
+known_topic(const char *name, HASHACTION action)
+{
+	if (topics == NULL)
+	{
+		HASHCTL		ctl = {
+			.keysize = sizeof(((KnownTopic *) NULL)->name),
+			.entrysize = sizeof(KnownTopic),
+			.hcxt = TopMemoryContext,
+		};
+
+		topics = hash_create("mesh_outbox topics", 64, &ctl,
+							 HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	}
+	return hash_search(topics, name, action, NULL);
+}
+
+static bool
+was_just_found(const MoTopicSpec *spec)
+{
+	const KnownTopic *topic = known_topic(spec->name, HASH_FIND);
+
+	return topic != NULL && topic->partitions == spec->partitions &&
+		!TimestampDifferenceExceeds(topic->looked_at, GetCurrentTimestamp(),
+									TOPIC_LOOK_MS);
+}
+
+static void
+remember_found(const MoTopicSpec *spec)
+{
+	KnownTopic *topic = known_topic(spec->name, HASH_ENTER);
+
+	topic->partitions = spec->partitions;
+	topic->looked_at = GetCurrentTimestamp();
+}
+
 /*
  * Looks once.  The pipeline may have to recover meanwhile, which needs the
  * same lane: it must neither find it busy nor overwrite the result.
@@ -207,6 +255,11 @@ prepare_topic(MoPublisher *pub, MoRoute *route)
 	TimestampTz since = GetCurrentTimestamp();
 	TopicLook	look;
 
+	if (was_just_found(&spec))
+	{
+		route->topic = mo_producer_topic(pub->producer, spec.name);
+		return;
+	}
 	while (look = look_at_topic(pub, &spec), !look.ready)
 	{
 		long		wait = TOPIC_RETRY_MS;
@@ -227,6 +280,7 @@ prepare_topic(MoPublisher *pub, MoRoute *route)
 		pfree(look.problem);
 		mo_publisher_wait_until(pub, wait);
 	}
+	remember_found(&spec);
 	obey_limit(pub, mo_producer_topic_limit(pub->producer));
 	if (pub->slot->state == MO_STATE_WAITING_TOPIC)
 		mo_publisher_set_state(pub, MO_STATE_STREAMING, NULL, NULL);
