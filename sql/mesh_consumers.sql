@@ -25,7 +25,6 @@ SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPlaced', '1.0.0');
 SET ROLE regress_shipping;
 SELECT mesh_outbox.register_consumer('shipping', 'sales.orders', 'OrderPlaced', contact => 'parcels@example.org',
     needs => '{/order_id,/address/city}', reads => '{/note}');
-SELECT mesh_outbox.register_consumer('shipping', 'sales.orders', 'OrderPlaced', contact => 'x', needs => '{/adress}');
 SELECT mesh_outbox.register_consumer('shipping', 'sales.orders', 'OrderPlaced', contact => 'x', needs => '{/note}');
 SELECT mesh_outbox.register_consumer('shipping', 'sales.orders', 'OrderGone', contact => 'x');
 SELECT mesh_outbox.register_consumer('shipping', 'sales.orders', 'OrderPlaced', contact => '');

@@ -154,3 +154,8 @@ $$;
 COMMENT ON FUNCTION mesh_outbox.resolve_schema(json) IS
     'a schema with the schemas it refers to bundled into it; error if it cannot be a contract''s';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.resolve_schema(json) FROM PUBLIC;
+
+CREATE FUNCTION mesh_outbox.name_distance(a text, b text) RETURNS int
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'mo_name_distance';
+COMMENT ON FUNCTION mesh_outbox.name_distance(text, text) IS
+    'how many letters must be inserted, deleted or changed to make one name of another';

@@ -17,12 +17,14 @@
 #include "funcapi.h"
 #include "nodes/primnodes.h"
 #include "utils/builtins.h"
+#include "utils/varlena.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 
 #include "compat.h"
 #include "contract/compile.h"
 
+PG_FUNCTION_INFO_V1(mo_name_distance);
 PG_FUNCTION_INFO_V1(mo_sql_is_valid);
 PG_FUNCTION_INFO_V1(mo_sql_schema_violations);
 PG_FUNCTION_INFO_V1(mo_sql_check_schema);
@@ -294,4 +296,22 @@ mo_sql_schema_annotations(PG_FUNCTION_ARGS)
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;
+}
+
+/*
+ * name_distance(a text, b text): letters to be inserted, deleted or changed.
+ * The library takes 255 characters at most; what is longer is far from all.
+ */
+Datum
+mo_name_distance(PG_FUNCTION_ARGS)
+{
+	text	   *a = PG_GETARG_TEXT_PP(0);
+	text	   *b = PG_GETARG_TEXT_PP(1);
+	int			len_a = VARSIZE_ANY_EXHDR(a);
+	int			len_b = VARSIZE_ANY_EXHDR(b);
+
+	if (Max(len_a, len_b) > 255)
+		PG_RETURN_INT32(Max(len_a, len_b));
+	PG_RETURN_INT32(varstr_levenshtein(VARDATA_ANY(a), len_a, VARDATA_ANY(b),
+									   len_b, 1, 1, 1, true));
 }

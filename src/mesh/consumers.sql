@@ -11,6 +11,8 @@ CREATE TABLE mesh_outbox.consumer (
     expectation     jsonb,
     -- JSON Pointers to the properties it names: they must stay declared
     fields          text[] NOT NULL DEFAULT '{}',
+    -- those that no version declares yet
+    pending         text[] NOT NULL DEFAULT '{}',
     contact         text NOT NULL,
     kafka_principal text,
     kafka_group     text,
@@ -124,26 +126,20 @@ COMMENT ON FUNCTION mesh_outbox.require_consumer(text, text, text) IS
     'error unless the caller may speak for a consumer';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.require_consumer(text, text, text) FROM PUBLIC;
 
--- The field lists as one schema; a property that is not declared is an error
--- that shows what is.
+-- What somebody probably meant, if the name is nearly one that is there.
+CREATE FUNCTION mesh_outbox.nearest_property(declared text[], pointer text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+    RETURN (SELECT d FROM unnest(declared) d
+            WHERE mesh_outbox.name_distance(d, pointer) <= greatest(1, length(pointer) / 3)
+            ORDER BY mesh_outbox.name_distance(d, pointer), d LIMIT 1);
+COMMENT ON FUNCTION mesh_outbox.nearest_property(text[], text) IS 'the declared property that a pointer differs from by a few letters; NULL: none';
+
+-- The field lists as one schema.
 CREATE FUNCTION mesh_outbox.field_expectation(contract mesh_outbox.contract, needs text[], reads text[]) RETURNS jsonb
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    unknown text;
 BEGIN
-    SELECT f INTO unknown FROM unnest(needs || reads) f
-    WHERE f NOT IN (SELECT d.pointer FROM mesh_outbox.declared_properties((contract).resolved_schema) d)
-    LIMIT 1;
-    IF FOUND THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'undefined_column',
-            MESSAGE = format('contract %s %s of product "%s" declares no property %s', (contract).event_type,
-                             mesh_outbox.version_text(contract), (contract).product, unknown),
-            DETAIL = format('It declares %s.',
-                            (SELECT string_agg(d.pointer, ', ' ORDER BY d.pointer)
-                             FROM mesh_outbox.declared_properties((contract).resolved_schema) d));
-    END IF;
     RETURN (SELECT jsonb_build_object('allOf', jsonb_agg(
                        mesh_outbox.expectation_of(d.pointer, d.subschema, d.pointer = ANY (needs)) ORDER BY d.pointer))
                    || CASE WHEN (contract).resolved_schema ? '$defs'
@@ -180,18 +176,40 @@ COMMENT ON FUNCTION mesh_outbox.expectation_breaches(mesh_outbox.contract, jsonb
     'where a contract does not guarantee what a consumer relies on; no row when it does. declared: the properties it declares, for who knows them already';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.expectation_breaches(mesh_outbox.contract, jsonb, text[], text[]) FROM PUBLIC;
 
+-- An example says which properties are needed, and of which kind.
+CREATE FUNCTION mesh_outbox.example_expectation(example jsonb) RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN CASE jsonb_typeof(example)
+        WHEN 'object' THEN jsonb_build_object('type', 'object',
+            'properties', (SELECT coalesce(jsonb_object_agg(e.key, mesh_outbox.example_expectation(e.value)), '{}') FROM jsonb_each(example) e),
+            'required', (SELECT coalesce(jsonb_agg(e.key ORDER BY e.key), '[]') FROM jsonb_each(example) e))
+        WHEN 'array' THEN jsonb_build_object('type', 'array')
+                          || CASE jsonb_array_length(example) WHEN 0 THEN '{}'
+                                  ELSE jsonb_build_object('items', mesh_outbox.example_expectation(example -> 0)) END
+        WHEN 'number' THEN jsonb_build_object('type', CASE WHEN (example #>> '{}')::numeric = trunc((example #>> '{}')::numeric)
+                                                           AND example::text !~ '[.]' THEN 'integer' ELSE 'number' END)
+        ELSE jsonb_build_object('type', jsonb_typeof(example)) END;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.example_expectation(jsonb) IS
+    'schema of a consumer that reads documents like an example: all its properties, of the same types; of an array, what its first element is';
+
 CREATE FUNCTION mesh_outbox.register_consumer(
     consumer text, product text, event_type text, contact text, expectation json DEFAULT NULL,
     needs text[] DEFAULT '{}', reads text[] DEFAULT '{}', major int DEFAULT NULL,
     kafka_principal text DEFAULT NULL, kafka_group text DEFAULT NULL,
     max_lag interval DEFAULT NULL, min_retention interval DEFAULT NULL,
-    filters_by_type boolean DEFAULT false) RETURNS void
+    filters_by_type boolean DEFAULT false, example json DEFAULT NULL) RETURNS void
     LANGUAGE mesh_outbox_plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     contract mesh_outbox.contract;
     relies_on jsonb;
     named text[] := needs || reads;
+    declared text[];
+    waiting text[] := '{}';
     breach record;
 BEGIN
     PERFORM mesh_outbox.require_consumer(consumer, product, format('register consumer "%s"', consumer));
@@ -199,7 +217,13 @@ BEGIN
     PERFORM mesh_outbox.require_text('consumer', consumer);
     PERFORM mesh_outbox.require_text('contact', contact);
     PERFORM mesh_outbox.lock_product(product);
-    IF event_type IS NULL AND (expectation IS NOT NULL OR named <> '{}') THEN
+    IF (expectation IS NOT NULL)::int + (named <> '{}')::int + (example IS NOT NULL)::int > 1 THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = 'a consumer says what it relies on in one way',
+            HINT = 'Give an expectation, properties that it needs or reads, or an example.';
+    END IF;
+    IF event_type IS NULL AND (expectation IS NOT NULL OR named <> '{}' OR example IS NOT NULL) THEN
         RAISE EXCEPTION USING
             ERRCODE = 'invalid_parameter_value',
             MESSAGE = 'an expectation belongs to one event type',
@@ -213,16 +237,21 @@ BEGIN
                                  coalesce(' for major version ' || major, '')),
                 HINT = 'See the view mesh_outbox.contracts.';
         END IF;
-        IF expectation IS NOT NULL THEN
-            relies_on := mesh_outbox.resolve_schema(expectation);
+        declared := ARRAY(SELECT d.pointer FROM mesh_outbox.declared_properties(contract.resolved_schema) d ORDER BY 1);
+        IF expectation IS NOT NULL OR example IS NOT NULL THEN
+            relies_on := CASE WHEN example IS NULL THEN mesh_outbox.resolve_schema(expectation)
+                              ELSE mesh_outbox.example_expectation(example::jsonb) END;
             named := ARRAY(SELECT d.pointer FROM mesh_outbox.declared_properties(relies_on) d ORDER BY 1);
+            waiting := ARRAY(SELECT n FROM unnest(named) n WHERE n <> ALL (declared));
         ELSIF named <> '{}' THEN
-            relies_on := mesh_outbox.field_expectation(contract, needs, reads);
+            waiting := ARRAY(SELECT n FROM unnest(named) n WHERE n <> ALL (declared));
+            relies_on := coalesce(mesh_outbox.field_expectation(contract, needs, reads), '{}');
         ELSE
             relies_on := contract.resolved_schema;
             named := ARRAY(SELECT d.pointer FROM mesh_outbox.declared_properties(relies_on) d ORDER BY 1);
         END IF;
-        SELECT * INTO breach FROM mesh_outbox.expectation_breaches(contract, relies_on, named) LIMIT 1;
+        named := ARRAY(SELECT n FROM unnest(named) n WHERE n <> ALL (waiting));
+        SELECT * INTO breach FROM mesh_outbox.expectation_breaches(contract, relies_on, named, declared) LIMIT 1;
         IF FOUND THEN
             RAISE EXCEPTION USING
                 ERRCODE = 'check_violation',
@@ -233,16 +262,26 @@ BEGIN
                 HINT = 'Ask for less, or ask the owner of the product for a new version that guarantees it.';
         END IF;
     END IF;
+    -- a wish, until a version declares it
+    IF waiting <> '{}' THEN
+        RAISE WARNING USING
+            MESSAGE = format('contract %s %s of product "%s" declares no property %s', event_type,
+                             mesh_outbox.version_text(contract), product, array_to_string(waiting, ', ')),
+            DETAIL = concat_ws(' ', (SELECT string_agg(format('Nearest to %s is %s.', w, mesh_outbox.nearest_property(declared, w)), ' ')
+                                     FROM unnest(waiting) w WHERE mesh_outbox.nearest_property(declared, w) IS NOT NULL),
+                               format('It declares %s.', array_to_string(declared, ', '))),
+            HINT = 'It is pending: registered as a wish, which the owner sees, and relied on by nobody. Register again when a version declares it.';
+    END IF;
     INSERT INTO mesh_outbox.consumer
-        (name, product, event_type, major, expectation, fields, contact, kafka_principal, kafka_group,
+        (name, product, event_type, major, expectation, fields, pending, contact, kafka_principal, kafka_group,
          max_lag, min_retention, filters_by_type, registered_by)
     VALUES (register_consumer.consumer, register_consumer.product, register_consumer.event_type,
-            coalesce(contract.major, register_consumer.major, 1), relies_on, named,
+            coalesce(contract.major, register_consumer.major, 1), relies_on, named, waiting,
             register_consumer.contact, register_consumer.kafka_principal, register_consumer.kafka_group,
             register_consumer.max_lag, register_consumer.min_retention, register_consumer.filters_by_type,
             (SELECT r.rolname FROM pg_roles r WHERE r.oid = mesh_outbox.caller()))
     ON CONFLICT ON CONSTRAINT consumer_name_product_event_type_major_key DO UPDATE
-    SET expectation = excluded.expectation, fields = excluded.fields, contact = excluded.contact,
+    SET expectation = excluded.expectation, fields = excluded.fields, pending = excluded.pending, contact = excluded.contact,
         kafka_principal = excluded.kafka_principal, kafka_group = excluded.kafka_group,
         max_lag = excluded.max_lag, min_retention = excluded.min_retention,
         filters_by_type = excluded.filters_by_type, registered_by = excluded.registered_by;
@@ -255,8 +294,8 @@ BEGIN
     ON CONFLICT DO NOTHING;
 END
 $$;
-COMMENT ON FUNCTION mesh_outbox.register_consumer(text, text, text, text, json, text[], text[], int, text, text, interval, interval, boolean) IS
-    'records what a consumer relies on, so that no change breaks it unseen: a JSON Schema, or properties (JSON Pointers) it needs or reads if present; neither means all current fields. Refused with a counterexample when the contract does not guarantee it';
+COMMENT ON FUNCTION mesh_outbox.register_consumer(text, text, text, text, json, text[], text[], int, text, text, interval, interval, boolean, json) IS
+    'records what a consumer relies on, so that no change breaks it unseen: a JSON Schema, properties (JSON Pointers) it needs or reads if present, or an example of a document it can read, whose properties it needs with their types; nothing means all current fields. What no version declares is pending. Refused with a counterexample when the contract does not guarantee it';
 
 CREATE FUNCTION mesh_outbox.unregister_consumer(consumer text, product text, event_type text, major int DEFAULT NULL)
     RETURNS void
@@ -282,13 +321,14 @@ COMMENT ON FUNCTION mesh_outbox.unregister_consumer(text, text, text, int) IS
     'forgets a consumer''s need; major NULL: of all majors';
 
 CREATE VIEW mesh_outbox.consumers AS
-    SELECT c.name AS consumer, c.product, c.event_type, c.major, c.fields, c.expectation, c.contact,
+    SELECT c.name AS consumer, c.product, c.event_type, c.major, c.fields, c.pending, c.expectation, c.contact,
            c.kafka_principal, c.kafka_group, c.max_lag, c.min_retention, c.filters_by_type,
            c.verifies, c.registered_by, c.created_at, c.consumer_id
     FROM mesh_outbox.consumer c;
 COMMENT ON VIEW mesh_outbox.consumers IS 'who relies on what';
 COMMENT ON COLUMN mesh_outbox.consumers.event_type IS 'NULL: every event type of the product';
 COMMENT ON COLUMN mesh_outbox.consumers.fields IS 'JSON Pointers to the properties it names; they must stay declared';
+COMMENT ON COLUMN mesh_outbox.consumers.pending IS 'properties it wishes for, which no version declared when it was registered';
 COMMENT ON COLUMN mesh_outbox.consumers.verifies IS
     'whether no version of the major comes into force before the consumer''s own tests have passed';
 GRANT SELECT ON mesh_outbox.consumers TO PUBLIC;

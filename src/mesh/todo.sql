@@ -22,6 +22,20 @@ BEGIN
     WHERE n.status = 'proposed' AND n.objection IS NOT NULL AND n.overridden_at IS NULL
       AND p.domain IN (SELECT name FROM mine)
     UNION ALL
+    SELECT CASE WHEN d.declared THEN 'register again: what was wished for is declared' ELSE 'consider what a consumer wishes for' END,
+           s.product, s.event_type, mesh_outbox.version_text(f), s.name, s.created_at,
+           CASE WHEN d.declared THEN format('SELECT mesh_outbox.register_consumer(%L, %L, %L, contact => %L, needs => …): %s',
+                                            s.name, s.product, s.event_type, s.contact, array_to_string(s.pending, ', '))
+                ELSE format('%s: propose a version that declares it, or talk to %s', array_to_string(s.pending, ', '), s.contact) END
+    FROM mesh_outbox.consumer s
+    JOIN mesh_outbox.product p ON p.name = s.product
+    CROSS JOIN LATERAL mesh_outbox.contract_in_force(s.product, s.event_type, s.major) f
+    CROSS JOIN LATERAL (SELECT s.pending && ARRAY(SELECT e.pointer FROM mesh_outbox.declared_properties(f.resolved_schema) e) AS declared) d
+    WHERE s.pending <> '{}'
+      AND CASE WHEN d.declared THEN s.name IN (SELECT name FROM watched) OR p.domain IN (SELECT name FROM mine)
+                                    AND NOT EXISTS (SELECT FROM mesh_outbox.domain o WHERE o.name = s.name)
+               ELSE p.domain IN (SELECT name FROM mine) END
+    UNION ALL
     SELECT 'activate or withdraw a proposal', c.product, c.event_type, mesh_outbox.version_text(c), NULL, c.created_at,
            format('CALL mesh_outbox.cut_over(%L, %L, %L)', c.product, c.event_type, mesh_outbox.version_text(c))
     FROM mesh_outbox.contract c JOIN mesh_outbox.product p ON p.name = c.product
