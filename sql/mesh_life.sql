@@ -138,6 +138,18 @@ SELECT mesh_outbox.postpone_sunset('sales.orders', 'OrderPlaced', '1.0.0', '2030
 SELECT mesh_outbox.postpone_sunset('sales.orders', 'OrderPlaced', '2.0.0', '2030-05-01', reason => 'x');
 SELECT consumer, version, kind FROM mesh_outbox.notifications WHERE kind IN ('deprecation', 'postponement') ORDER BY consumer, kind;
 
+-- The end asks for consent: who objects keeps it from being retired.
+SET ROLE regress_shipping;
+SELECT mesh_outbox.object('shipping', 'sales.orders', 'OrderPlaced', '1.0.0', reason => 'not in the Christmas season');
+SET ROLE regress_sales;
+SELECT mesh_outbox.retire_contract('sales.orders', 'OrderPlaced', '1.0.0');
+SELECT what, consumer, how FROM mesh_outbox.todo() WHERE what = 'settle an objection';
+SELECT mesh_outbox.override_objection('shipping', 'sales.orders', 'OrderPlaced', '1.0.0', reason => 'the service is gone');
+SELECT consumer, kind, objection, override_reason FROM mesh_outbox.notifications WHERE kind = 'deprecation' ORDER BY consumer;
+SET ROLE regress_shipping;
+SELECT mesh_outbox.acknowledge('shipping', 'sales.orders', 'OrderPlaced', '1.0.0');
+SET ROLE regress_sales;
+
 -- Nothing ends while somebody needs it, and the sunset alone ends nothing.
 SELECT mesh_outbox.retire_contract('sales.orders', 'OrderPlaced', '1.0.0');
 SELECT * FROM mesh_outbox.reach_sunsets();

@@ -130,16 +130,22 @@ CREATE FUNCTION mesh_outbox.retirement_obstacle(contract mesh_outbox.contract) R
 DECLARE
     idle_time interval := (mesh_outbox.change_rules_of(contract.product)).idle_time;
     consumers text;
+    objections text;
     outboxes text;
 BEGIN
     IF NOT mesh_outbox.is_in_force(contract) THEN
         RETURN NULL;
     END IF;
+    SELECT string_agg(format('%s: %s', c.name, n.objection), '; ' ORDER BY c.name) INTO objections
+    FROM mesh_outbox.notification n JOIN mesh_outbox.consumer c USING (consumer_id)
+    WHERE n.contract_id = contract.contract_id AND n.kind = 'deprecation'
+      AND n.objection IS NOT NULL AND n.overridden_at IS NULL;
     SELECT string_agg(DISTINCT format('%s (%s)', c.name, c.contact), ', ' ORDER BY format('%s (%s)', c.name, c.contact))
     INTO consumers FROM mesh_outbox.consumers_of(contract) c;
     outboxes := mesh_outbox.recent_inserts(contract, now() - idle_time);
     RETURN nullif(concat_ws(' ',
         'Consumers rely on its major version: ' || consumers || '.',
+        'They object to its end: ' || objections || '.',
         format('Events were inserted within %s into ', idle_time) || outboxes || '.',
         'Its sunset is announced for ' || CASE WHEN contract.sunset_at > mesh_outbox.present()
                                                THEN contract.sunset_at END || '.'), '');

@@ -223,7 +223,7 @@ BEGIN
         WHERE k.activated_at IS NOT NULL AND q.domain = d.name) a
     CROSS JOIN LATERAL (
         SELECT count(*) AS n,
-               count(*) FILTER (WHERE k.status = 'proposed' AND n.overridden_at IS NULL) AS open
+               count(*) FILTER (WHERE k.status IN ('proposed', 'deprecated') AND n.overridden_at IS NULL) AS open
         FROM mesh_outbox.notification n JOIN mesh_outbox.contract k USING (contract_id)
         JOIN mesh_outbox.product q ON q.name = k.product
         WHERE n.objection IS NOT NULL AND q.domain = d.name) o

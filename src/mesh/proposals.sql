@@ -297,9 +297,11 @@ DECLARE
     contract mesh_outbox.contract := mesh_outbox.find_contract(product, event_type, version);
     found_id bigint;
 BEGIN
+    -- of a proposal, or of the announced end
     SELECT n.notification_id INTO found_id
     FROM mesh_outbox.notification n JOIN mesh_outbox.consumer c USING (consumer_id)
     WHERE n.contract_id = contract.contract_id AND c.name = find_notification.consumer
+      AND n.kind = CASE contract.status WHEN 'deprecated' THEN 'deprecation' ELSE 'proposal' END
     ORDER BY c.event_type NULLS LAST LIMIT 1;
     IF found_id IS NULL THEN
         RAISE EXCEPTION USING
@@ -307,16 +309,17 @@ BEGIN
             MESSAGE = format('consumer "%s" was not told about %s %s of product "%s"', consumer, event_type, version, product),
             HINT = 'See the view mesh_outbox.notifications.';
     END IF;
-    IF contract.status <> 'proposed' THEN
+    IF contract.status NOT IN ('proposed', 'deprecated') THEN
         RAISE EXCEPTION USING
             ERRCODE = 'object_not_in_prerequisite_state',
-            MESSAGE = format('contract %s %s of product "%s" is %s, not proposed', event_type, version, product, contract.status);
+            MESSAGE = format('contract %s %s of product "%s" is %s, neither proposed nor deprecated',
+                             event_type, version, product, contract.status);
     END IF;
     RETURN found_id;
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.find_notification(text, text, text, text) IS
-    'the notice a consumer was given of a proposal; error if there is none';
+    'the notice a consumer was given of a proposal, or of the end of a version; error if there is none';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.find_notification(text, text, text, text) FROM PUBLIC;
 
 CREATE FUNCTION mesh_outbox.acknowledge(consumer text, product text, event_type text, version text) RETURNS void
@@ -335,7 +338,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.acknowledge(text, text, text, text) IS
-    'a consumer agrees to a proposal; an earlier objection is withdrawn';
+    'a consumer agrees to a proposal, or to the announced end of a version; an earlier objection is withdrawn';
 
 CREATE FUNCTION mesh_outbox.object(consumer text, product text, event_type text, version text, reason text) RETURNS void
     LANGUAGE mesh_outbox_plpgsql
@@ -355,7 +358,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.object(text, text, text, text, text) IS
-    'a consumer objects to a proposal; it cannot come into force until that is withdrawn or overridden';
+    'a consumer objects to a proposal, which cannot come into force until that is withdrawn or overridden; or to the announced end of a version, which is then not retired';
 
 CREATE FUNCTION mesh_outbox.override_objection(consumer text, product text, event_type text, version text, reason text)
     RETURNS void
@@ -378,7 +381,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.override_objection(text, text, text, text, text) IS
-    'the owner of a product goes on in spite of an objection, with a recorded reason';
+    'the owner of a product goes on in spite of an objection to a proposal or to the end of a version, with a recorded reason';
 
 -- ---------------------------------------------------------------------
 -- Views

@@ -19,7 +19,8 @@ BEGIN
            format('%s: talk to them, or SELECT mesh_outbox.override_objection(%L, %L, %L, %L, reason => ''…'')',
                   n.objection, n.consumer, n.product, n.event_type, n.version)
     FROM mesh_outbox.notifications n JOIN mesh_outbox.product p ON p.name = n.product
-    WHERE n.status = 'proposed' AND n.objection IS NOT NULL AND n.overridden_at IS NULL
+    WHERE (n.status = 'proposed' AND n.kind = 'proposal' OR n.status = 'deprecated' AND n.kind = 'deprecation')
+      AND n.objection IS NOT NULL AND n.overridden_at IS NULL
       AND p.domain IN (SELECT name FROM mine)
     UNION ALL
     SELECT CASE WHEN d.declared THEN 'register again: what was wished for is declared' ELSE 'consider what a consumer wishes for' END,
@@ -65,7 +66,7 @@ BEGIN
     WHERE c.status = 'proposed' AND g.consumer IN (SELECT name FROM mine)
     UNION ALL
     SELECT 'leave a version that ends', c.product, c.event_type, c.version, s.name, c.deprecated_at,
-           format('before %s; then SELECT mesh_outbox.unregister_consumer(%L, %L, %L, %s)', c.sunset_at::date,
+           format('before %s; then SELECT mesh_outbox.unregister_consumer(%L, %L, %L, %s); or object(…, reason => ''…'')', c.sunset_at::date,
                   s.name, s.product, s.event_type, s.major)
     FROM mesh_outbox.consumer s
     JOIN mesh_outbox.contracts c ON c.product = s.product AND c.event_type = coalesce(s.event_type, c.event_type)
