@@ -150,14 +150,16 @@ class Bench:
             self.all_read()
             spent = self.since(before)
         rows = sql("SELECT last_value FROM bench.unrelated_id_seq")[0][0] - first
-        ours = spent["main thread"] + spent["scribe"] + spent["library"]
+        own = spent["main thread"] + spent["scribe"]
+        ours = own + spent["library"]
         return {"rows/s": rows / took, "publisher µs/row": ours / rows * 1e6,
                 "its main thread": spent["main thread"] / rows * 1e6,
                 "its scribe": spent["scribe"] / rows * 1e6,
                 "walsender µs/row": spent["walsender"] / rows * 1e6,
                 "publisher, % of a core": ours / took * 100,
                 "walsender, % of a core": spent["walsender"] / took * 100,
-                "walsender / publisher": spent["walsender"] / ours}
+                "walsender / publisher": spent["walsender"] / ours,
+                "the same without librdkafka's threads": spent["walsender"] / own}
 
     def traffic(self):
         self.start_walsender()
@@ -237,7 +239,7 @@ def main():
     p.add_argument("--runs", type=int, default=5)
     p.add_argument("--seconds", type=int, default=6)
     p.add_argument("--rate", type=int, default=50_000)
-    p.add_argument("--transactions", type=int, nargs="*", default=[1, 10, 1000])
+    p.add_argument("--transactions", type=int, nargs="*", default=[1, 10, 100])
     p.add_argument("--rest", type=int, default=20)
     p.add_argument("--outboxes", type=int, nargs="*", default=[1, 100, 1000])
     p.add_argument("what", nargs="*", default=["rest", "memory", "traffic"])

@@ -81,6 +81,10 @@ my @cases = (
 		[ event('unpublished'), q(SELECT mesh_outbox.set_outbox_publisher('sales.T', 'main')), event('b') ],
 		[ 'a', 'b' ] ],
 	[ 'detached', [ $create, event('a') ], [ q(SELECT mesh_outbox.detach_outbox('sales.T')), row('b') ], ['a'] ],
+	# VACUUM takes pg_class.relhastriggers away, for the past as well.
+	[ 'detached and vacuumed before it is decoded',
+		[ $create, event('a'), q(SELECT mesh_outbox.detach_outbox('sales.T')), 'VACUUM sales.T' ],
+		[ row('b') ], ['a'] ],
 	[ 'renamed', [ $create, event('a'), 'ALTER TABLE sales.T RENAME TO T_renamed' ],
 		[ event('b', 'sales.T_renamed') ], [ 'a', 'b' ] ],
 	[ 'moved to another schema', [ $create, 'ALTER TABLE sales.T SET SCHEMA elsewhere' ],
