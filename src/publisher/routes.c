@@ -203,6 +203,18 @@ look_at_topic(MoPublisher *pub, const MoTopicSpec *spec)
 	return (TopicLook) {.ready = true};
 }
 
+/*
+ * A broker that was away for a moment meanwhile has left the state of a
+ * publisher that does not run.
+ */
+static void
+show_streaming(MoPublisher *pub)
+{
+	if (pub->slot->state == MO_STATE_WAITING_TOPIC ||
+		pub->slot->state == MO_STATE_STARTING)
+		mo_publisher_set_state(pub, MO_STATE_STREAMING, NULL, NULL);
+}
+
 /* From now on its events are dead letters; now and then it is looked again. */
 static void
 refuse_topic(MoPublisher *pub, MoRoute *route, const TopicLook *look)
@@ -218,8 +230,7 @@ refuse_topic(MoPublisher *pub, MoRoute *route, const TopicLook *look)
 	route->refusal = MemoryContextStrdup(TopMemoryContext, look->problem);
 	route->look_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 												 TOPIC_LOOK_MS);
-	if (pub->slot->state == MO_STATE_WAITING_TOPIC)
-		mo_publisher_set_state(pub, MO_STATE_STREAMING, NULL, NULL);
+	show_streaming(pub);
 }
 
 /*
@@ -282,8 +293,7 @@ prepare_topic(MoPublisher *pub, MoRoute *route)
 	}
 	remember_found(&spec);
 	obey_limit(pub, mo_producer_topic_limit(pub->producer));
-	if (pub->slot->state == MO_STATE_WAITING_TOPIC)
-		mo_publisher_set_state(pub, MO_STATE_STREAMING, NULL, NULL);
+	show_streaming(pub);
 	route->topic = mo_producer_topic(pub->producer, spec.name);
 }
 
