@@ -51,11 +51,14 @@ typedef struct Found
 	uint64		config;
 } Found;
 
-/* A running pair cannot take over a change of these columns. */
+/*
+ * A running pair cannot take over a change of these columns.  The identity
+ * changes when another publisher has got the id within one transaction.
+ */
 #define SELECT_PUBLISHERS \
 	"SELECT publisher_id, name, paused," \
 	" system_identifier <> $1 OR database_oid <> $2," \
-	" pg_catalog.hashtextextended(brokers || E'\\x01' || options::text, 0)" \
+	" pg_catalog.hashtextextended(identity || brokers || E'\\x01' || options::text, 0)" \
 	" FROM mesh_outbox.publisher"
 
 #define DROP_SLOTS \
