@@ -47,6 +47,9 @@
 /* The same when a session waits: the scribe may wait for that one's locks. */
 #define SHORT_GRACE		100
 
+/* How long a publisher that was dropped may take to clean up in Kafka. */
+#define LEAVE_GRACE		5000
+
 /*
  * How often to look whether a previous launcher's worker has gone, ms; nobody
  * sends us a signal about it.
@@ -62,6 +65,7 @@ typedef struct Pair
 	bool		unwanted;		/* told so because the catalog or a command
 								 * wants it, not because it failed */
 	TimestampTz alone_since;	/* one of the two has gone; 0 = both run */
+	TimestampTz leaving_since;	/* the publisher was dropped; 0 = not */
 	TimestampTz not_before;		/* earliest next start */
 	int			delay;			/* ms, the last back-off */
 	uint64		config;			/* the slot's when it started */
@@ -226,6 +230,7 @@ start_pair(int index, Pair *pair)
 
 	mo_shmem_set_state(slot, MO_STATE_STARTING, NULL, NULL);
 	pair->told = pair->told_both = pair->unwanted = false;
+	pair->leaving_since = 0;
 	pair->alone_since = 0;
 	if (!register_worker(index, "scribe", number, &pair->scribe))
 		release_slot(slot);
@@ -293,10 +298,26 @@ end_pair(MoPublisherSlot *slot, Pair *pair, TimestampTz now)
 	release_slot(slot);
 }
 
+/*
+ * How much longer a publisher that was dropped is left to itself, ms.  Only
+ * one that streams sees that it was.
+ */
+static long
+leave_time(const MoPublisherSlot *slot, Pair *pair, TimestampTz now)
+{
+	if (!slot->dropped || pair->alone_since != 0 ||
+		(slot->state != MO_STATE_STREAMING && slot->state != MO_STATE_PAUSED))
+		return 0;
+	if (pair->leaving_since == 0)
+		pair->leaving_since = now;
+	return LEAVE_GRACE - TimestampDifferenceMilliseconds(pair->leaving_since, now);
+}
+
 static long
 advance_running(MoPublisherSlot *slot, Pair *pair, TimestampTz now)
 {
 	bool		quiet;
+	long		left;
 
 	reap(&pair->publisher);
 	reap(&pair->scribe);
@@ -314,7 +335,10 @@ advance_running(MoPublisherSlot *slot, Pair *pair, TimestampTz now)
 	quiet = mo_shmem_is_quiesced(slot->database);
 	if (!is_welcome(slot) || slot->config != pair->config)
 		pair->unwanted = true;
+	left = quiet ? 0 : leave_time(slot, pair, now);
 	LWLockRelease(mo_shared->lock);
+	if (left > 0)
+		return left;
 	return pair->unwanted || pair->told || pair->alone_since != 0
 		? stop_pair(pair, quiet ? SHORT_GRACE : GRACE, now) : -1;
 }

@@ -220,6 +220,8 @@ extern MoTopic *mo_producer_topic(MoProducer *producer, const char *name);
  * read_marker: read-committed when "committed", else read-uncommitted.  An
  * unknown group, no offset and an unknown topic are "not found", not errors.
  *
+ * forget: removes the marker's group; tried once.
+ *
  * ensure_topic: creates the topic if it does not exist; the result carries
  * the number of partitions it has and its topic id ("" when the library
  * cannot tell).  No right to create it, or to see it, is MO_KAFKA_REFUSED.
@@ -230,6 +232,7 @@ extern void mo_producer_start_read_marker(MoProducer *producer,
 										  bool committed);
 extern bool mo_producer_marker(MoProducer *producer, XLogRecPtr *lsn,
 							   const char **metadata);
+extern void mo_producer_start_forget(MoProducer *producer);
 extern void mo_producer_start_ensure_topic(MoProducer *producer,
 										   const MoTopicSpec *spec);
 extern int	mo_producer_topic_partitions(MoProducer *producer,

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * producer_admin.c
- *	  The calls of the control lane: reading the marker, making sure that a
- *	  topic exists, end offsets.
+ *	  The calls of the control lane: reading and removing the marker, making
+ *	  sure that a topic exists, end offsets.
  *
  * Runs in the control lane's thread, started by producer.c; the rules of
  * producer_lane.c hold: nothing of PostgreSQL is called.
@@ -246,6 +246,41 @@ mo_admin_call_read_marker(MoLane *lane)
 	if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
 		mo_lane_succeed(lane);
 	rd_kafka_destroy_flags(reader, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+}
+
+/* Removes the marker, with its group.  Tried once. */
+void
+mo_admin_call_forget(MoLane *lane)
+{
+	AdminRequest request;
+	rd_kafka_DeleteGroup_t *group = rd_kafka_DeleteGroup_new(lane->group);
+	rd_kafka_event_t *event;
+	rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__DESTROY;
+
+	request_open(&request, lane->rk, RD_KAFKA_ADMIN_OP_DELETEGROUPS);
+	rd_kafka_DeleteGroups(lane->rk, &group, 1, request.options, request.queue);
+	event = request_wait(lane, &request);
+	if (event)
+	{
+		code = rd_kafka_event_error(event);
+		if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+		{
+			const rd_kafka_group_result_t **groups;
+			size_t		count;
+
+			groups = rd_kafka_DeleteGroups_result_groups(
+				rd_kafka_event_DeleteGroups_result(event), &count);
+			if (count == 1 && rd_kafka_group_result_error(groups[0]))
+				code = rd_kafka_error_code(rd_kafka_group_result_error(groups[0]));
+		}
+		rd_kafka_event_destroy(event);
+	}
+	request_close(&request);
+	rd_kafka_DeleteGroup_destroy(group);
+	if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+		mo_lane_succeed(lane);
+	else
+		mo_lane_fail(lane, MO_KAFKA_REFUSED, code, rd_kafka_err2str(code));
 }
 
 /* ----------------------------------------------------------------

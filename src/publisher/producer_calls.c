@@ -251,6 +251,13 @@ mo_producer_marker(MoProducer *producer, XLogRecPtr *lsn,
 	return lane->marker_found;
 }
 
+void
+mo_producer_start_forget(MoProducer *producer)
+{
+	mo_lane_submit(producer->lanes[MO_LANE_CONTROL], mo_admin_call_forget,
+				   "removing the marker");
+}
+
 /*
  * What Kafka cannot even be asked for ends the call at once; a publisher must
  * not fall over a topic's name or settings.

@@ -190,6 +190,7 @@ extern void mo_lane_call_send_marker(MoLane *lane);
 extern void mo_lane_call_commit(MoLane *lane);
 extern void mo_lane_call_abort(MoLane *lane);
 extern void mo_admin_call_read_marker(MoLane *lane);
+extern void mo_admin_call_forget(MoLane *lane);
 extern void mo_admin_call_ensure_topic(MoLane *lane);
 extern void mo_admin_call_end_offset(MoLane *lane);
 extern bool mo_admin_probe(rd_kafka_t *rk);

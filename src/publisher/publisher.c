@@ -405,6 +405,43 @@ sleep_time(MoPublisher *pub, bool paused)
 	return mo_decode_inserted() > here ? FOREIGN_MS : IDLE_MS;
 }
 
+/*
+ * The publisher was dropped, or the extension: its position in Kafka is of no
+ * use to anybody and goes, too.  Not if somebody else has claimed the stream,
+ * a copy of this server or the one that this is a copy of.  The launcher waits
+ * a moment before it ends us.
+ */
+pg_noreturn static void
+leave(MoPublisher *pub)
+{
+	MoMarker	marker;
+
+	if (!pub->embedded && is_idle(pub))
+	{
+		pub->running = false;
+		if (mo_start_read_marker(pub, true, &marker) &&
+			strcmp(marker.incarnation, pub->incarnation) == 0)
+		{
+			const MoKafkaError *result;
+
+			mo_producer_start_forget(pub->producer);
+			result = mo_publisher_await(pub, MO_LANE_CONTROL);
+			if (result->status == MO_KAFKA_OK)
+				ereport(LOG,
+						(errmsg("publisher \"%s\" removed its position from Kafka",
+								pub->hello.name)));
+			else
+				ereport(LOG,
+						(errmsg("publisher \"%s\" could not remove its position from Kafka: %s",
+								pub->hello.name, result->message),
+						 errhint("It expires by itself; the group is \"%s\".",
+								 pub->hello.marker_group)));
+		}
+	}
+	mo_worker_stop(pub->slot, MO_STATE_STOPPED, "it was dropped", NULL);
+	pg_unreachable();
+}
+
 static void
 stream(MoPublisher *pub)
 {
@@ -421,6 +458,8 @@ stream(MoPublisher *pub)
 		MemoryContextSwitchTo(turn);
 		MemoryContextReset(turn);
 		mo_publisher_wait(pub, 0);
+		if (pub->slot->dropped)
+			leave(pub);
 		if (paused && is_idle(pub))
 			mo_publisher_set_state(pub, MO_STATE_PAUSED, NULL, NULL);
 		else if (!paused)

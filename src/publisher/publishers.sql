@@ -212,7 +212,9 @@ BEGIN
         WHERE p.publisher_id = publisher.publisher_id;
     END IF;
     IF publisher.brokers <> 'embedded'
-       AND EXISTS (SELECT FROM mesh_outbox.progress g WHERE g.publisher_id = publisher.publisher_id) THEN
+       AND EXISTS (SELECT FROM mesh_outbox.progress g WHERE g.publisher_id = publisher.publisher_id)
+       AND NOT EXISTS (SELECT FROM mesh_outbox.publisher_status() s
+                       WHERE s.publisher_id = publisher.publisher_id AND s.state = 'streaming') THEN
         RAISE NOTICE USING
             MESSAGE = format('Kafka keeps the last position of publisher "%s"', name),
             DETAIL = 'It expires by itself, and no other publisher reads it.',

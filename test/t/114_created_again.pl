@@ -46,15 +46,36 @@ set_up_again('third');
 is(status($node)->{publisher_id}, 1, 'an id that was there before');
 isnt($id, 1, 'in another publisher');
 
+note 'a publisher that was dropped while it ran leaves no position behind';
+sub offsets { return @{ decoded(kafka('offsets', $kafka->{bootstrap}, $_[0])) }; }
+ok(until_true('the position to go', sub {
+	return !grep { ($_->{offset} // -1) >= 0 } map { offsets($_) } $groups[0];
+}), 'gone from Kafka');
+is(scalar(grep { ($_->{offset} // -1) >= 0 } offsets($groups[2])), 1, 'but the one that is in use');
+
 my %seen;
 $seen{$_}++ foreach @groups;
 is(scalar(keys %seen), 3, 'each has a group of its own');
 is_deeply([ sort(values_of(consume($kafka, 'sales.orders'))) ], [qw(first second third)], 'all is published once');
 
+note 'both in one transaction, which nobody sees in between';
+$node->safe_psql('postgres', qq(
+	BEGIN;
+	DROP EXTENSION mesh_outbox CASCADE;
+	CREATE EXTENSION mesh_outbox;
+	SELECT mesh_outbox.create_domain('sales', owner => current_user, description => 'sales');
+	SELECT mesh_outbox.create_publisher('main', brokers => '$kafka->{bootstrap}');
+	COMMIT));
+is($node->safe_psql('postgres', q(SELECT mesh_outbox.wait_ready('main', '60 s'))), 't', 'ready');
+extra_outbox($node, 'sales.orders', 'sales.again');
+$node->safe_psql('postgres', emit_sql('again', 1, 'sales.again'));
+ok(wait_published($node), 'published');
+isnt(marker_group($node), $groups[2], 'by another publisher of the same id');
+
 note 'a restart finds its own position';
 $node->restart;
-$node->safe_psql('postgres', emit_sql('fourth', 1, 'sales.third'));
+$node->safe_psql('postgres', emit_sql('fourth', 1, 'sales.again'));
 ok(wait_published($node), 'goes on');
-is_deeply([ sort(values_of(consume($kafka, 'sales.orders'))) ], [qw(first fourth second third)], 'all is published once');
+is_deeply([ sort(values_of(consume($kafka, 'sales.orders'))) ], [qw(again first fourth second third)], 'all is published once');
 
 done_testing();
