@@ -85,6 +85,9 @@ SELECT * FROM mesh_outbox.check_contract('sales.orders', 'OrderCancelled', key =
 SELECT * FROM mesh_outbox.check_contract('sales.orders', 'OrderCancelled', key => '/id', description => 'cancelled', topic => 'elsewhere',
     schema => '{"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}');
 
+-- Who had events read is on record.
+RESET ROLE;
+SELECT actor, action, new_values - 'version' AS what, count(*) FROM mesh_outbox.audit_log WHERE object = 'stored events' GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
 RESET ROLE;
 SET client_min_messages = warning;
 DROP EXTENSION mesh_outbox CASCADE;

@@ -113,6 +113,7 @@ INSERT INTO attempt (function, statement) VALUES
     ('policy_impact', $$mesh_outbox.policy_impact('described')$$),
     ('policy_impact', $$mesh_outbox.policy_impact('of_sales')$$),
     ('enable_governance_topic', $$mesh_outbox.enable_governance_topic()$$),
+    ('trial_failures', $$mesh_outbox.trial_failures('sales.orders', 'OrderPlaced', '{}')$$),
     ('withdraw_proposal', $$mesh_outbox.withdraw_proposal('sales.orders', 'OrderPlaced', '1.1.0')$$),
     ('try_activate', $$mesh_outbox.try_activate('sales.orders', 'OrderPlaced', '1.1.0', false)$$),
     ('activate_contract', $$mesh_outbox.activate_contract('sales.orders', 'OrderPlaced', '1.1.0')$$),

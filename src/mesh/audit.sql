@@ -13,7 +13,7 @@ CREATE TABLE mesh_outbox.audit (
     previous_hash bytea NOT NULL,
     hash          bytea NOT NULL
 );
-COMMENT ON TABLE mesh_outbox.audit IS 'append-only record of every change of the catalog, hash-chained';
+COMMENT ON TABLE mesh_outbox.audit IS 'append-only record of every change of the catalog and every look at stored events through our functions, hash-chained';
 
 -- One row; whoever writes the next link holds it until his commit.
 CREATE TABLE mesh_outbox.audit_head (
@@ -34,37 +34,51 @@ CREATE FUNCTION mesh_outbox.audit_hash(link mesh_outbox.audit) RETURNS bytea
         (link).object, (link).old_values, (link).new_values, encode((link).previous_hash, 'hex'))::text, 'UTF8'));
 COMMENT ON FUNCTION mesh_outbox.audit_hash(mesh_outbox.audit) IS 'hash that a link of the audit chain must have';
 
-CREATE FUNCTION mesh_outbox.record_change() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION mesh_outbox.add_audit(action text, object text, old_values jsonb, new_values jsonb) RETURNS void
+    LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     head mesh_outbox.audit_head;
     link mesh_outbox.audit;
+BEGIN
+    SELECT * INTO STRICT head FROM mesh_outbox.audit_head h FOR UPDATE;
+    link.audit_no := head.audit_no + 1;
+    link.at := clock_timestamp();
+    link.actor := (SELECT r.rolname FROM pg_roles r WHERE r.oid = mesh_outbox.caller());
+    link.session_role := session_user;
+    link.action := action;
+    link.object := object;
+    link.old_values := old_values;
+    link.new_values := new_values;
+    link.previous_hash := head.hash;
+    link.hash := mesh_outbox.audit_hash(link);
+    INSERT INTO mesh_outbox.audit SELECT link.*;
+    UPDATE mesh_outbox.audit_head h SET audit_no = link.audit_no, hash = link.hash;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.add_audit(text, text, jsonb, jsonb) IS 'adds a link to the audit chain';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.add_audit(text, text, jsonb, jsonb) FROM PUBLIC;
+
+CREATE FUNCTION mesh_outbox.record_change() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
     before jsonb := CASE WHEN TG_OP <> 'INSERT' THEN to_jsonb(OLD) END;
     after jsonb := CASE WHEN TG_OP <> 'DELETE' THEN to_jsonb(NEW) END;
 BEGIN
     IF before = after THEN
         RETURN NULL;
     END IF;
-    SELECT * INTO STRICT head FROM mesh_outbox.audit_head h FOR UPDATE;
-    link.audit_no := head.audit_no + 1;
-    link.at := clock_timestamp();
-    link.actor := (SELECT r.rolname FROM pg_roles r WHERE r.oid = mesh_outbox.caller());
-    link.session_role := session_user;
-    link.action := lower(TG_OP);
-    link.object := TG_TABLE_NAME;
     -- of a change, what changed; the key columns say of what
-    link.old_values := CASE WHEN TG_OP = 'UPDATE'
-        THEN (SELECT jsonb_object_agg(o.key, o.value) FROM jsonb_each(before) o WHERE o.value <> after -> o.key)
-        ELSE before END;
-    link.new_values := CASE WHEN TG_OP = 'UPDATE'
-        THEN (SELECT jsonb_object_agg(n.key, n.value) FROM jsonb_each(after) n
-              WHERE n.value <> before -> n.key OR n.key = ANY (TG_ARGV))
-        ELSE after END;
-    link.previous_hash := head.hash;
-    link.hash := mesh_outbox.audit_hash(link);
-    INSERT INTO mesh_outbox.audit SELECT link.*;
-    UPDATE mesh_outbox.audit_head h SET audit_no = link.audit_no, hash = link.hash;
+    PERFORM mesh_outbox.add_audit(
+        lower(TG_OP), TG_TABLE_NAME,
+        CASE WHEN TG_OP = 'UPDATE'
+             THEN (SELECT jsonb_object_agg(o.key, o.value) FROM jsonb_each(before) o WHERE o.value <> after -> o.key)
+             ELSE before END,
+        CASE WHEN TG_OP = 'UPDATE'
+             THEN (SELECT jsonb_object_agg(n.key, n.value) FROM jsonb_each(after) n
+                   WHERE n.value <> before -> n.key OR n.key = ANY (TG_ARGV))
+             ELSE after END);
     RETURN NULL;
 END
 $$;
@@ -178,7 +192,7 @@ CREATE VIEW mesh_outbox.audit_log WITH (security_barrier) AS
     FROM mesh_outbox.audit a
     WHERE (SELECT mesh_outbox.may_see_all());
 COMMENT ON VIEW mesh_outbox.audit_log IS
-    'every change of the catalog; for administrators and pg_monitor. Changes wait for each other until commit';
+    'every change of the catalog, and who had stored events read (action read: trial_failures; trial: a proposal); for administrators and pg_monitor. What a role reads by its own table privileges is not here. Changes wait for each other until commit';
 COMMENT ON COLUMN mesh_outbox.audit_log.actor IS 'for whom the change was made; session_role: who was logged in';
 COMMENT ON COLUMN mesh_outbox.audit_log.hash IS 'of this record and the one before it; keep it elsewhere to find a rewritten chain';
 GRANT SELECT ON mesh_outbox.audit_log TO PUBLIC;

@@ -159,6 +159,8 @@ BEGIN
                       WHEN 'term' THEN 'TermChanged'
                       -- the topic's own one has to be resumed before it takes events
                       WHEN 'publisher' THEN NULL
+                      -- a look at events changes nothing
+                      WHEN 'stored events' THEN NULL
                       ELSE 'CatalogChanged' END;
     payload := jsonb_build_object('subject', concat_ws(':', link.object, name), 'name', name,
                                   'object', link.object, 'action', link.action);

@@ -178,7 +178,7 @@ CREATE FUNCTION mesh_outbox.maturity(period interval DEFAULT '7 days')
     RETURNS TABLE (domain text, products bigint, unowned bigint, unpromised bigint, contracts_in_force bigint,
                    contracts_enforced bigint, events bigint, enforced_share numeric, violations numeric,
                    dead_letters bigint, policy_findings bigint, time_to_activate interval, objections bigint,
-                   open_objections bigint, overdue_reviews bigint, overdue_sunsets bigint)
+                   open_objections bigint, overdue_reviews bigint, overdue_sunsets bigint, incidents bigint)
     LANGUAGE mesh_outbox_plpgsql
     SET search_path = pg_catalog, pg_temp
     SET jit = off AS $$
@@ -190,7 +190,7 @@ BEGIN
     RETURN QUERY
     SELECT d.name, p.n, p.unowned, p.unpromised, c.in_force, c.enforced, e.events,
            round(e.enforced::numeric / nullif(e.events, 0), 3), v.n, l.n, f.n, a.usual,
-           o.n, o.open, r.n, c.overdue
+           o.n, o.open, r.n, c.overdue, i.n
     FROM mesh_outbox.domain d
     CROSS JOIN LATERAL (
         SELECT count(*) AS n,
@@ -230,9 +230,14 @@ BEGIN
     CROSS JOIN LATERAL (
         SELECT count(*) AS n FROM mesh_outbox.review r JOIN mesh_outbox.product q ON q.name = r.product
         WHERE r.due < mesh_outbox.present()::date AND q.domain = d.name) r
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS n FROM mesh_outbox.publisher_event v JOIN mesh_outbox.publisher u USING (publisher_id)
+        WHERE starts_with(v.action, 'needs attention') AND v.at > now() - period
+          AND u.name IN (SELECT x.publisher FROM mesh_outbox.outbox x JOIN mesh_outbox.product q ON q.name = x.product
+                         WHERE q.domain = d.name)) i
     WHERE d.location IS NULL
     ORDER BY d.name COLLATE "C";
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.maturity(interval) IS
-    'one row per domain: products without accountable owner, without promises; contracts in force and enforced; share of the last period''s stored events whose contract is enforced (for owners and administrators, NULL for others); events in breach since the server started; dead letters; what policies found in contracts in force; usual time from proposal to activation; objections; overdue reviews and sunsets';
+    'one row per domain: products without accountable owner, without promises; contracts in force and enforced; share of the last period''s stored events whose contract is enforced (for owners and administrators, NULL for others); events in breach since the server started; dead letters; what policies found in contracts in force; usual time from proposal to activation; objections; overdue reviews and sunsets; incidents, how often in the period a publisher of its events needed a person';

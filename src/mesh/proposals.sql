@@ -215,6 +215,10 @@ BEGIN
     ON CONFLICT ON CONSTRAINT policy_state_pkey DO UPDATE SET state = excluded.state;
     INSERT INTO mesh_outbox.contract SELECT draft.*;
     INSERT INTO mesh_outbox.finding SELECT * FROM unnest(findings);
+    IF EXISTS (SELECT FROM mesh_outbox.outbox o WHERE o.product = draft.product) THEN
+        PERFORM mesh_outbox.add_audit('trial', 'stored events', NULL, jsonb_build_object(
+            'product', draft.product, 'event_type', draft.event_type, 'version', mesh_outbox.version_text(draft)));
+    END IF;
     PERFORM mesh_outbox.notify_consumers(draft, 'proposal');
     RETURN (SELECT string_agg(concat_ws('', f.rule, ' at ' || nullif(f.path, ''), ', breaks ' || f.breaks,
                                         ': ' || f.message, ', for example ' || f.counterexample::text),

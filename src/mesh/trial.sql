@@ -158,7 +158,7 @@ REVOKE EXECUTE ON FUNCTION mesh_outbox.trial_findings(mesh_outbox.contract) FROM
 CREATE FUNCTION mesh_outbox.trial_failures(
     product text, event_type text, schema json, major int DEFAULT NULL, open boolean DEFAULT false)
     RETURNS TABLE (outbox regclass, event_id uuid, path text, rule text)
-    LANGUAGE mesh_outbox_plpgsql STABLE
+    LANGUAGE mesh_outbox_plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -172,10 +172,13 @@ BEGIN
     FROM mesh_outbox.try_stored_events(contract, ARRAY[mesh_outbox.resolve_schema(schema)], ARRAY[NOT trial_failures.open]) t
     WHERE t.event_id IS NOT NULL
     ORDER BY t.outbox::text, t.event_id, t.path, t.rule;
+    -- last, for others wait for the audit record
+    PERFORM mesh_outbox.add_audit('read', 'stored events', NULL, jsonb_build_object(
+        'product', contract.product, 'event_type', contract.event_type, 'major', contract.major, 'by', 'trial_failures'));
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.trial_failures(text, text, json, int, boolean) IS
-    'which of the newest stored events of a major (NULL: the newest in force) a schema would refuse, and where; for the product''s owner. As many and as long as set_change_rules() says';
+    'which of the newest stored events of a major (NULL: the newest in force) a schema would refuse, and where; for the product''s owner, and recorded in the audit log. As many and as long as set_change_rules() says';
 
 -- ---------------------------------------------------------------------
 -- Other event types of the topic
