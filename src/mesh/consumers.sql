@@ -27,6 +27,7 @@ CREATE TABLE mesh_outbox.consumer (
 );
 COMMENT ON TABLE mesh_outbox.consumer IS 'registered needs: what consumers rely on in other domains'' events';
 CREATE INDEX consumer_of_product ON mesh_outbox.consumer (product, event_type, major);
+CREATE INDEX consumer_that_wishes ON mesh_outbox.consumer (product) WHERE pending <> '{}';
 SELECT pg_catalog.pg_extension_config_dump('mesh_outbox.consumer', '');
 SELECT pg_catalog.pg_extension_config_dump('mesh_outbox.consumer_consumer_id_seq', '');
 

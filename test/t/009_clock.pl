@@ -66,8 +66,19 @@ $node->reload;
 ok(logged($log, qr/ERROR:.* function mesh_outbox\.run_due\(boolean\) does not exist/), 'an error is logged');
 emit($node, after => 1);
 ok(wait_published($node), 'events are published all the same');
+
+note 'something takes too long';
+$log = -s $node->logfile;
+$node->safe_psql('postgres', q(
+	CREATE FUNCTION mesh_outbox.run_due(boolean) RETURNS int LANGUAGE sql AS 'SELECT 1 FROM pg_sleep(600)'));
+$node->reload;
+ok(logged($log, qr/ERROR:.* canceling statement due to statement timeout/), 'it is cut short');
+emit($node, later => 1);
+ok(wait_published($node), 'and keeps no event');
 is(status($node)->{scribe_pid}, $scribe, 'the scribe has lived through all of it');
-$node->safe_psql('postgres', 'ALTER FUNCTION mesh_outbox.lost RENAME TO run_due');
+$node->safe_psql('postgres', q(
+	DROP FUNCTION mesh_outbox.run_due(boolean);
+	ALTER FUNCTION mesh_outbox.lost RENAME TO run_due));
 
 note 'a publisher that is paused does it, too';
 $node->safe_psql('postgres', q(
