@@ -3,12 +3,12 @@
  * producer_internal.h
  *	  What the producer*.c files share; nobody else includes it.
  *
- * Two worlds meet here.  producer.c, producer_calls.c, producer_events.c and
- * producer_config.c run in the process's main thread and may use PostgreSQL.
- * producer_lane.c, producer_admin.c, producer_embedded.c and
- * producer_socket.c run in other threads too and must not: no palloc, no
- * ereport, no elog, no interrupt, no global of the server.  What both touch
- * is in MoLane and guarded by its locks.
+ * Two worlds meet here.  producer.c, producer_calls.c, producer_events.c,
+ * producer_config.c and producer_options.c run in the process's main thread
+ * and may use PostgreSQL.  producer_lane.c, producer_admin.c,
+ * producer_embedded.c and producer_socket.c run in other threads too and must
+ * not: no palloc, no ereport, no elog, no interrupt, no global of the server.
+ * What both touch is in MoLane and guarded by its locks.
  *
  * A lane is a thread with a librdkafka handle of its own: one for each
  * transactional id, and the control lane, which has a plain producer's handle
@@ -154,6 +154,8 @@ extern rd_kafka_conf_t *mo_producer_transactional_conf(const rd_kafka_conf_t *ba
 													   const char *prefix,
 													   int lane);
 extern bool mo_producer_is_embedded(const char *brokers);
+
+/* producer_options.c: main thread. */
 extern bool mo_producer_topic_settings(rd_kafka_NewTopic_t *new_topic,
 									   const char *config);
 
