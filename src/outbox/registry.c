@@ -400,81 +400,6 @@ mo_registry_publisher_ready(MoTable *table)
  * ----------------------------------------------------------------
  */
 
-static void
-describe_load(void *arg)
-{
-	const MoContractRow *row = arg;
-
-	errcontext("loading contract %s/%s %d.%d.%d", row->product,
-			   row->version.event_type, row->version.major,
-			   row->version.minor, row->version.patch);
-}
-
-/* Does the schema mark any value as personal or secret? */
-static bool
-is_classified(Jsonb *schema)
-{
-	static const char mark[] = "x-privacy";
-	JsonbIterator *it = JsonbIteratorInit(&schema->root);
-	JsonbValue	value;
-	JsonbIteratorToken token;
-
-	while ((token = JsonbIteratorNext(&it, &value, false)) != WJB_DONE)
-		if (token == WJB_KEY && value.val.string.len == strlen(mark) &&
-			memcmp(value.val.string.val, mark, strlen(mark)) == 0)
-			return true;
-	return false;
-}
-
-static MoContract *
-compile_contract(const MoContractRow *row, MemoryContext context)
-{
-	MemoryContext caller = MemoryContextSwitchTo(context);
-	MoContract *contract = palloc0(sizeof(MoContract));
-	MoSchemaOptions options = {
-		.assert_formats = true,
-		.contract = true,
-		.closed = !row->open,
-		.immutable = true,
-	};
-
-	contract->contract_id = row->version.contract_id;
-	contract->product = pstrdup(row->product);
-	contract->event_type = pstrdup(row->version.event_type);
-	contract->version = psprintf("%d.%d.%d", row->version.major,
-								 row->version.minor, row->version.patch);
-	contract->major = row->version.major;
-	contract->enforcement = Min(row->enforcement,
-								mo_catalog_get_enforcement_cap());
-	contract->rollout = row->rollout;
-	contract->classified = is_classified(row->resolved_schema);
-	contract->key = mo_pointer_parse(row->key_pointer);
-	if (row->event_time_pointer != NULL)
-		contract->event_time = mo_pointer_parse(row->event_time_pointer);
-	if (row->max_lateness != NULL)
-	{
-		Interval   *max_lateness = palloc(sizeof(Interval));
-
-		*max_lateness = *row->max_lateness;
-		contract->max_lateness = max_lateness;
-	}
-	contract->anomalies = mo_anomalies_parse(row->anomalies);
-	MemoryContextSwitchTo(caller);
-	contract->schema = mo_schema_compile(row->resolved_schema, &options,
-										 context);
-	if (row->key_schema != NULL)
-		contract->key_schema = mo_schema_compile(row->key_schema, &options,
-												 context);
-	if (row->headers_schema != NULL)
-	{
-		/* others may add headers: a contract names those it needs */
-		options.closed = false;
-		contract->headers = mo_schema_compile(row->headers_schema, &options,
-											  context);
-	}
-	return contract;
-}
-
 /* From the cache or the catalog; the registry is up to date. */
 static const MoContract *
 load_contract(int64 contract_id)
@@ -483,11 +408,6 @@ load_contract(int64 contract_id)
 	MoContract *contract;
 	MoContractRow row;
 	MemoryContext context;
-	ErrorContextCallback callback = {
-		.previous = error_context_stack,
-		.callback = describe_load,
-		.arg = &row,
-	};
 
 	entry = hash_search(registry.contracts, &contract_id, HASH_FIND, NULL);
 	if (entry != NULL)
@@ -501,10 +421,7 @@ load_contract(int64 contract_id)
 	context = AllocSetContextCreate(CurrentMemoryContext,
 									"mesh_outbox contract",
 									ALLOCSET_SMALL_SIZES);
-	error_context_stack = &callback;
-	contract = compile_contract(&row, context);
-	error_context_stack = callback.previous;
-
+	contract = mo_contract_compile(&row, context);
 	adopt_context(context);
 	entry = hash_search(registry.contracts, &contract_id, HASH_ENTER, NULL);
 	entry->contract = contract;

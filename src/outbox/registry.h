@@ -54,6 +54,10 @@ typedef struct MoContract
 	MoViolationCounter *counter;	/* NULL: not claimed yet */
 } MoContract;
 
+/* contract.c: the contract of that row, in that context. */
+extern MoContract *mo_contract_compile(const MoContractRow *row,
+									   MemoryContext context);
+
 /* One table, or partition, that events are inserted into. */
 typedef struct MoTable
 {
