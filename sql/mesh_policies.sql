@@ -110,6 +110,14 @@ SELECT mesh_outbox.propose_contract('sales.orders', 'OrderSent', key => '/id', d
 SELECT rule, message FROM mesh_outbox.findings WHERE rule = 'policy breaks';
 SELECT name, state FROM mesh_outbox.policies WHERE name = 'breaks';
 
+-- Another function, another version, and another trial.
+SET ROLE regress_admin;
+SELECT mesh_outbox.set_policy('has_total', 'active');
+SELECT mesh_outbox.create_policy('has_total', 'rules.has_total', description => 'orders have totals, all of them', scope => 'sales');
+SELECT mesh_outbox.create_policy('names', 'rules.has_total', description => 'mine');
+SELECT name, version, state, scope, description FROM mesh_outbox.policies WHERE name = 'has_total';
+SET ROLE regress_sales;
+
 -- What it would refuse today.
 SELECT * FROM mesh_outbox.policy_impact('has_total');
 SET ROLE regress_admin;

@@ -9,7 +9,8 @@ CREATE TABLE mesh_outbox.policy (
     scope       text,
     owner       regrole NOT NULL,
     description text NOT NULL,
-    created_at  timestamptz NOT NULL DEFAULT now()
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    version     int NOT NULL DEFAULT 1
 );
 COMMENT ON TABLE mesh_outbox.policy IS
     'governance rules: functions from a proposed contract (jsonb) to violations (severity, path, message)';
@@ -126,12 +127,26 @@ BEGIN
     IF scope IS NOT NULL AND NOT EXISTS (SELECT FROM mesh_outbox.domain d WHERE d.name = scope) THEN
         PERFORM mesh_outbox.find_product(scope);
     END IF;
+    IF EXISTS (SELECT FROM mesh_outbox.policy p WHERE p.name = create_policy.name) THEN
+        PERFORM mesh_outbox.require_policy(name, 'change a policy');
+    END IF;
     INSERT INTO mesh_outbox.policy (name, schema_name, function, scope, owner, description)
-    VALUES (create_policy.name, parts[1], parts[2], create_policy.scope, procedure.proowner, create_policy.description);
+    VALUES (create_policy.name, parts[1], parts[2], create_policy.scope, procedure.proowner, create_policy.description)
+    ON CONFLICT ON CONSTRAINT policy_pkey DO UPDATE
+    SET schema_name = excluded.schema_name, function = excluded.function, scope = excluded.scope, owner = excluded.owner,
+        description = excluded.description, created_at = excluded.created_at, version = policy.version + 1
+    WHERE policy.schema_name <> 'mesh_outbox';
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'duplicate_object',
+            MESSAGE = format('policy "%s" is one of mesh_outbox''s own', name),
+            HINT = 'Suspend it with mesh_outbox.set_policy(), and give yours another name.';
+    END IF;
+    DELETE FROM mesh_outbox.policy_state s WHERE s.policy = create_policy.name;
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.create_policy(text, text, text, text) IS
-    'makes a function (schema.function, contract jsonb → severity, path, message) a policy, in trial, for all, a domain or a product; for administrators, and the steward of that domain with a function of his own';
+    'makes a function (schema.function, contract jsonb → severity, path, message) a policy, in trial, or the next version of one that there is, in trial again; for all, a domain or a product; for administrators, and the steward of that domain with a function of his own';
 
 CREATE FUNCTION mesh_outbox.require_policy(name text, action text) RETURNS void
     LANGUAGE plpgsql STABLE
@@ -347,7 +362,7 @@ SELECT pg_catalog.pg_extension_config_dump('mesh_outbox.policy', 'WHERE schema_n
 SELECT pg_catalog.pg_extension_config_dump('mesh_outbox.policy_state', '');
 
 CREATE VIEW mesh_outbox.policies AS
-    SELECT p.name, coalesce(s.state, 'trial') AS state, p.scope, format('%I.%I', p.schema_name, p.function) AS function, p.owner,
+    SELECT p.name, p.version, coalesce(s.state, 'trial') AS state, p.scope, format('%I.%I', p.schema_name, p.function) AS function, p.owner,
            p.description, p.created_at
     FROM mesh_outbox.policy p LEFT JOIN mesh_outbox.policy_state s ON s.policy = p.name;
 COMMENT ON VIEW mesh_outbox.policies IS 'governance rules that proposals are checked against';
