@@ -39,12 +39,6 @@ typedef struct MoChangeWalk
 	const char *path;
 } MoChangeWalk;
 
-/* changes.c */
-extern MoChange *mo_changes_note(MoChangeWalk *w, const char *keyword,
-								 const char *text, const char *allowed);
-
-/* changes_words.c */
-
 /*
  * What the schemas that apply to one value say together, as far as it can be
  * said in words.
@@ -66,6 +60,26 @@ typedef struct MoSurface
 	const MoNode *condition;
 	const MoNode *node;			/* the schema itself, for annotations */
 } MoSurface;
+
+/* changes.c */
+extern MoChange *mo_changes_note(MoChangeWalk *w, const char *keyword,
+								 const char *text, const char *allowed);
+
+/* The place of a member or element of "path". */
+extern const char *mo_changes_path(const char *path, const char *token,
+								   int length);
+extern void mo_changes_compare(MoChangeWalk *w, const MoNode *old,
+							   const MoNode *new);
+
+/* Compares what lies at a member; not when one side has nothing there. */
+extern void mo_changes_below(MoChangeWalk *w, const char *token,
+							 const MoNode *old, const MoNode *new);
+
+/* changes_objects.c */
+extern void mo_changes_objects(MoChangeWalk *w, const MoSurface *old,
+							   const MoSurface *new);
+
+/* changes_words.c */
 
 extern void mo_surface_read(MoSurface *s, const MoNode *node);
 extern void mo_surface_add(MoSurface *s, const MoNode *node);
