@@ -113,6 +113,8 @@ static void plugin_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 						  Relation relation, ReorderBufferChange *change);
 static void plugin_commit(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 						  XLogRecPtr commit_lsn);
+static void plugin_stream_abort(LogicalDecodingContext *ctx,
+								ReorderBufferTXN *txn, XLogRecPtr abort_lsn);
 
 void
 _PG_output_plugin_init(OutputPluginCallbacks *cb)
@@ -121,6 +123,7 @@ _PG_output_plugin_init(OutputPluginCallbacks *cb)
 	cb->begin_cb = plugin_begin;
 	cb->change_cb = plugin_change;
 	cb->commit_cb = plugin_commit;
+	cb->stream_abort_cb = plugin_stream_abort;
 }
 
 /* Forgets one relation, or all of them when relid is InvalidOid. */
@@ -171,6 +174,8 @@ plugin_startup(LogicalDecodingContext *ctx, OutputPluginOptions *options,
 			   bool is_init)
 {
 	options->output_type = OUTPUT_PLUGIN_BINARY_OUTPUT;
+	/* Core takes it for wanted since there is a callback for it. */
+	ctx->streaming = false;
 
 	if (!trusted)
 		ereport(ERROR,
@@ -420,4 +425,15 @@ plugin_commit(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	MoPlugin   *plugin = ctx->output_writer_private;
 
 	plugin->sink->commit(plugin->sink->arg, &plugin->txn, plugin->rows);
+}
+
+/*
+ * Nothing is ever streamed.  But 18 drops what it has of a large transaction
+ * when it finds it aborted, then takes its sub-transactions for streamed, and
+ * reports their end: without this callback, by an error.
+ */
+static void
+plugin_stream_abort(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
+					XLogRecPtr abort_lsn)
+{
 }

@@ -125,6 +125,7 @@ CASES = [
     ("bulk inserts with values out of line", [("copy", "x", 300), ("copy", "y", 300), "BEGIN", row("z"), ("copy", "w", 50), TRIGGER, ("copy", "a", 2), "COMMIT"], "aa"),
     ("a table used as a catalog", ["ALTER TABLE T SET (user_catalog_table = true)", row("x"), row("y"), TRIGGER, row("a")], "a"),
     ("no longer one, and vacuumed before it is decoded", [TRIGGER, row("a"), DROP, row("x"), "VACUUM T"], "a"),
+    ("a large transaction rolled back, with a sub-transaction", [TRIGGER, "BEGIN", "SAVEPOINT s", row("x"), "RELEASE s", ("copy", "y", 500), "ROLLBACK", row("a")], "a"),
     ("dropped before it is decoded", [TRIGGER, row("a"), row("b"), "DROP TABLE T"], "ab"),
     ("foreign updates and deletes", ["UPDATE T SET key = 'n'", "UPDATE T SET key = 'm'", TRIGGER, row("a"), "DELETE FROM T", row("b")], "ab"),
 ]
