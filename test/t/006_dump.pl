@@ -195,7 +195,15 @@ my $bin = $node->config_data('--bindir');
 my $new = PostgreSQL::Test::Cluster->new('upgraded');
 $new->init(allows_streaming => 'logical', extra => [ '--encoding=UTF8', '--locale=C' ]);
 configure($new);
+# As README says: from 17 on pg_upgrade takes slots along, but only those behind
+# which nothing was committed, and a publisher commits how far it has come.
 $node->stop;
+$node->append_conf('postgresql.conf', q(shared_preload_libraries = ''));
+$node->start;
+is($node->safe_psql('postgres', q(SELECT count(pg_drop_replication_slot(slot_name))
+	FROM pg_replication_slots WHERE plugin = 'mesh_outbox')), 1, 'its slot is dropped');
+$node->stop;
+$node->append_conf('postgresql.conf', q(shared_preload_libraries = 'mesh_outbox'));
 chdir $new->basedir or die;
 command_ok([ 'pg_upgrade', '--no-sync', '-b', $bin, '-B', $bin, '-d', $node->data_dir, '-D', $new->data_dir,
 	'-s', $new->host, '-p', $node->port, '-P', $new->port ], 'pg_upgrade');
