@@ -31,11 +31,19 @@ is_full(const MoBatch *batch)
 		batch->bytes >= FULL(mo_guc_max_transaction_size * INT64CONST(1024));
 }
 
+/*
+ * A transaction is split only above the limit.  Once it is, its further parts
+ * are as large as other batches: three of them are in memory at a time.
+ */
 static bool
-txn_is_full(const MoBatch *batch)
+txn_is_full(const MoPublisher *pub)
 {
-	return batch->nevents - batch->txn_start >= mo_guc_max_transaction_events ||
-		batch->txn_bytes >= mo_guc_max_transaction_size * INT64CONST(1024);
+	const MoBatch *batch = pub->open;
+	int64		events = mo_guc_max_transaction_events;
+	int64		bytes = mo_guc_max_transaction_size * INT64CONST(1024);
+
+	return batch->nevents - batch->txn_start >= (pub->part > 0 ? Max(FULL(events), 1) : events) ||
+		batch->txn_bytes >= (pub->part > 0 ? FULL(bytes) : bytes);
 }
 
 /* ---------------------------------------------------------------------
@@ -223,7 +231,7 @@ stream_row(void *arg, const MoTransaction *txn, const MoRow *row)
 		pub->last_route = route;
 	if (is_dead_already(pub, txn, row->ordinal))
 		return;
-	if (txn_is_full(pub->open))
+	if (txn_is_full(pub))
 		close_part(pub, txn);
 
 	before = pub->open->bytes;

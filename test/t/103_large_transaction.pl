@@ -51,7 +51,7 @@ is($all->{ids}, 20000 + $rows, 'each once');
 is($all->{fell}, 0, 'in order');
 
 note 'parts';
-is(scalar(keys %{ $all->{parts} }), 1 + $rows / 20000, 'every event says its part')
+is(scalar(keys %{ $all->{parts} }), 2 + ($rows - 20000) / 10000, 'every event says its part')
   or diag(explain($all->{parts}));
 cmp_ok($all->{last_parts}, '>', 0, 'the last part says so');
 
