@@ -140,6 +140,10 @@ mo_recover(MoPublisher *pub)
 	MoMarker	marker;
 	int			left = 0;
 
+	/* librdkafka says so, too, but of its messages only some are logged. */
+	ereport(LOG,
+			(errmsg("publisher \"%s\" was fenced, or a handle of librdkafka failed; it makes sure of the stream and goes on",
+					pub->hello.name)));
 	pub->running = false;
 	abort_open(pub);
 	check_ours(pub, &marker);
