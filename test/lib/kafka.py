@@ -6,7 +6,7 @@ As a module: Cluster(dir).  As a command, for shell and Perl:
     kafka.py start DIR [BROKERS]       start; prints the bootstrap list
     kafka.py stop DIR                  stop all brokers, hard
     kafka.py up DIR [NODE]             start again what is down (same ports, same data)
-    kafka.py signal DIR NODE SIGNAL    e.g. signal DIR 1 STOP
+    kafka.py signal DIR NODE SIGNAL    e.g. signal DIR 1 STOP; after KILL the broker is gone
     kafka.py create DIR TOPIC PARTITIONS [NAME=VALUE ...]
     kafka.py delete DIR TOPIC
     kafka.py wait DIR                  until all brokers answer
@@ -191,16 +191,18 @@ class Cluster:
         return True
 
     def kill(self, node):
-        """SIGKILL, and wait until the process is gone."""
+        """SIGKILL, and wait until the process is gone: what is not could
+        still be taken for a broker that need not be started."""
         pid = self.pid(node)
         if pid is None:
-            return
+            return False
         os.kill(pid, signal.SIGKILL)
         try:
             os.waitpid(pid, 0)      # ours: reap it
         except ChildProcessError:
             pass
         until(lambda: self.pid(node) is None, 30, "broker's end")
+        return True
 
     def stop(self):
         for node in self.nodes:
@@ -361,7 +363,8 @@ def main(argv):
     elif command == "wait":
         cluster.wait()
     elif command == "signal":
-        if not cluster.signal(int(rest[0]), getattr(signal, "SIG" + rest[1])):
+        node, sig = int(rest[0]), getattr(signal, "SIG" + rest[1])
+        if not (cluster.kill(node) if sig == signal.SIGKILL else cluster.signal(node, sig)):
             sys.exit(f"broker {rest[0]} is not running")
     elif command == "create":
         cluster.create_topic(rest[0], int(rest[1]), **dict(r.split("=", 1) for r in rest[2:]))

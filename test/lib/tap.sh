@@ -59,6 +59,9 @@ while read -r ok bad name status seconds; do
 		echo "  -- $name ended with status $status; $logs/$name.log:"
 		grep -A12 '^not ok ' "$logs/$name.log" | head -60
 		tail -15 "$logs/$name.log"
+		# PostgreSQL's library keeps the standard error: what made it die.
+		cat "tmp_check/log/regress_log_$name" \
+			"tmp_check/$name/log/regress_log_$name" 2>/dev/null | tail -25
 	fi
 done < <(sort -k3 <<< "$results")
 echo "$passed passed, $failed failed"
