@@ -22,7 +22,7 @@
 #include "publisher/publisher.h"
 
 /* A batch takes no further transaction above this share of the limit. */
-#define FULL(limit)		((limit) / 2)
+#define FULL(limit)		Max((limit) / 2, 1)
 
 static bool
 is_full(const MoBatch *batch)
@@ -42,7 +42,7 @@ txn_is_full(const MoPublisher *pub)
 	int64		events = mo_guc_max_transaction_events;
 	int64		bytes = mo_guc_max_transaction_size * INT64CONST(1024);
 
-	return batch->nevents - batch->txn_start >= (pub->part > 0 ? Max(FULL(events), 1) : events) ||
+	return batch->nevents - batch->txn_start >= (pub->part > 0 ? FULL(events) : events) ||
 		batch->txn_bytes >= (pub->part > 0 ? FULL(bytes) : bytes);
 }
 

@@ -55,10 +55,10 @@ survives('broker and server killed', sub {
 });
 
 note 'crash at the steps where a commit is in doubt';
-foreach my $step (qw(claim_send claim_commit batch_produce batch_send_offsets batch_delivered
-	batch_commit_send batch_commit_acked slot_advance))
+sub survives_crash_at
 {
-	survives("crash at $step", sub {
+	my ($step, $what) = @_;
+	survives("$what: crash at $step", sub {
 		my $log = -s $node->logfile;
 		# The crash is to hit the next event, which is committed by then.
 		wait_published($node);
@@ -67,7 +67,13 @@ foreach my $step (qw(claim_send claim_commit batch_produce batch_send_offsets ba
 		else { emit_into_crash($node, emit_sql('e' . ++$n, 0)); }
 		await_crash($node, $order, $log);
 	});
+	return;
 }
+survives_crash_at($_, 'as usual') foreach qw(claim_send claim_commit batch_produce batch_send_offsets
+	batch_delivered batch_commit_send batch_commit_acked slot_advance);
+$node->append_conf('postgresql.conf', 'mesh_outbox.max_transaction_events = 1');
+$node->reload;
+survives_crash_at('batch_commit_acked', 'smallest batches');
 
 note 'transactions aborted in Kafka are seen by nobody who reads committed ones';
 my @all = consume_uncommitted($kafka, 'sales.orders');
