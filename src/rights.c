@@ -18,14 +18,19 @@
  *
  * Not for procedures that commit, which must not change the user.
  *
+ * The other way round, code that others wrote must not have our rights:
+ * mo_rights_confine().
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "catalog/pg_proc.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "utils/guc.h"
 #include "utils/syscache.h"
 
 #include "rights.h"
@@ -122,4 +127,29 @@ Datum
 mesh_outbox_caller(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_OID(mo_rights_caller());
+}
+
+/* ---------------------------------------------------------------------
+ * Code that others wrote
+ * ---------------------------------------------------------------------
+ */
+
+void
+mo_rights_confine(Oid role, MoConfinement *before)
+{
+	before->read_only = XactReadOnly;
+	before->settings = NewGUCNestLevel();
+	GetUserIdAndSecContext(&before->user, &before->sec_context);
+	SetUserIdAndSecContext(role,
+						   before->sec_context | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION);
+	XactReadOnly = true;
+}
+
+void
+mo_rights_release(const MoConfinement *before)
+{
+	XactReadOnly = before->read_only;
+	AtEOXact_GUC(false, before->settings);
+	SetUserIdAndSecContext(before->user, before->sec_context);
 }

@@ -6,25 +6,22 @@
  *
  * Called by policy_violations() in policies.sql and convert_payload() in
  * conversions.sql, which run with the extension's rights.  The function runs
- * with its owner's instead, cannot write (the transaction is read-only
- * meanwhile), cannot change settings or roles
- * (SECURITY_RESTRICTED_OPERATION), and is cancelled after a time limit.
- * What it raises is the caller's to catch: the (sub)transaction's abort puts
- * user, settings and read-only state back.
+ * with its owner's instead and no others (mo_rights_confine()), and is
+ * cancelled after a time limit.  What it raises is the caller's to catch.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/timeout.h"
+
+#include "rights.h"
 
 #define POLICY_TIME_LIMIT_MS 2000
 
@@ -87,17 +84,11 @@ mesh_outbox_run_policy(PG_FUNCTION_ARGS)
 	char	   *query = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	Datum		contract = PG_GETARG_DATUM(2);
 	TimeoutId	limit = time_limit();
-	bool		was_read_only = XactReadOnly;
-	int			settings = NewGUCNestLevel();
-	Oid			user;
-	int			sec_context;
+	MoConfinement before;
 	bool		isnull;
 	Datum volatile result = (Datum) 0;
 
-	GetUserIdAndSecContext(&user, &sec_context);
-	SetUserIdAndSecContext(owner, sec_context | SECURITY_LOCAL_USERID_CHANGE |
-						   SECURITY_RESTRICTED_OPERATION);
-	XactReadOnly = true;
+	mo_rights_confine(owner, &before);
 	enable_timeout_after(limit, POLICY_TIME_LIMIT_MS);
 	PG_TRY();
 	{
@@ -105,7 +96,6 @@ mesh_outbox_run_policy(PG_FUNCTION_ARGS)
 	}
 	PG_CATCH();
 	{
-		XactReadOnly = was_read_only;
 		disable_timeout(limit, true);
 		/* Told apart from a cancel request, which nobody may swallow. */
 		if (!get_timeout_indicator(limit, true))
@@ -116,13 +106,11 @@ mesh_outbox_run_policy(PG_FUNCTION_ARGS)
 				 errmsg("it took longer than %d ms", POLICY_TIME_LIMIT_MS)));
 	}
 	PG_END_TRY();
-	XactReadOnly = was_read_only;
 	disable_timeout(limit, true);
 	/* An alarm that came too late must not cancel what follows. */
 	if (get_timeout_indicator(limit, true))
 		QueryCancelPending = false;
-	AtEOXact_GUC(false, settings);
-	SetUserIdAndSecContext(user, sec_context);
+	mo_rights_release(&before);
 	if (isnull)
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(result);

@@ -6,27 +6,21 @@
  * Called by the functions that measure and try stored events, which run with
  * the extension's rights.  Their queries name tables that a domain's role may
  * have shaped, in schemas that it may rename meanwhile; whatever the names
- * have become, the query has that role's rights, cannot write (the transaction
- * is read-only meanwhile) and cannot change settings or roles
- * (SECURITY_RESTRICTED_OPERATION).
- *
- * An error needs no cleaning up: the (sub)transaction's abort puts user,
- * settings and read-only state back.
+ * have become, the query has that role's rights and no others
+ * (mo_rights_confine()).
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
-#include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/tuplestore.h"
 
 #include "compat.h"
+#include "rights.h"
 
 #define MAX_ARGUMENTS 8
 
@@ -80,21 +74,11 @@ Datum
 mo_read_as(PG_FUNCTION_ARGS)
 {
 	char	   *query = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	bool		was_read_only = XactReadOnly;
-	int			settings;
-	Oid			user;
-	int			sec_context;
+	MoConfinement before;
 
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-	GetUserIdAndSecContext(&user, &sec_context);
-	settings = NewGUCNestLevel();
-	SetUserIdAndSecContext(PG_GETARG_OID(0),
-						   sec_context | SECURITY_LOCAL_USERID_CHANGE |
-						   SECURITY_RESTRICTED_OPERATION);
-	XactReadOnly = true;
+	mo_rights_confine(PG_GETARG_OID(0), &before);
 	run_query(fcinfo, query);
-	XactReadOnly = was_read_only;
-	AtEOXact_GUC(false, settings);
-	SetUserIdAndSecContext(user, sec_context);
+	mo_rights_release(&before);
 	return (Datum) 0;
 }
