@@ -248,19 +248,15 @@ refuse_unequal_key(const Event *event, text *key)
 							text_to_cstring(key));
 }
 
-/* The key as consumers find it: a text. */
 static void
 check_promised_key(Event *event, text *key)
 {
 	const MoContract *contract = event->row.contract;
-	JsonbValue	value = {.type = jbvString};
 	Jsonb	   *document;
 
 	if (contract->key_schema == NULL)
 		return;
-	value.val.string.val = VARDATA_ANY(key);
-	value.val.string.len = VARSIZE_ANY_EXHDR(key);
-	document = JsonbValueToJsonb(&value);
+	document = mo_key_document(key);
 	if (!mo_schema_is_valid(contract->key_schema, document) &&
 		!tolerate_rule(event, contract->key, "key_schema"))
 		mo_refuse_key_schema(&event->row,

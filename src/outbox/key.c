@@ -42,6 +42,16 @@ mo_key_text(const JsonbValue *value)
 	}
 }
 
+Jsonb *
+mo_key_document(const text *key)
+{
+	JsonbValue	value = {.type = jbvString};
+
+	value.val.string.val = VARDATA_ANY(key);
+	value.val.string.len = VARSIZE_ANY_EXHDR(key);
+	return JsonbValueToJsonb(&value);
+}
+
 /*
  * A CRC, because it does not depend on the byte order as hash_bytes() does;
  * mixed, because it is linear and keys are often numbered.

@@ -13,6 +13,9 @@
 /* The text of a key; NULL when the value is no scalar, or null. */
 extern text *mo_key_text(const JsonbValue *value);
 
+/* A key as consumers find it, for validation: a JSON string. */
+extern Jsonb *mo_key_document(const text *key);
+
 /* 0 to 99, the same for equal keys on every server. */
 extern int	mo_key_bucket(const char *key, int len);
 

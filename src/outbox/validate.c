@@ -64,16 +64,12 @@ static void
 add_key_schema_violations(ReturnSetInfo *rsinfo, const MoContract *contract,
 						  const JsonbValue *key)
 {
-	JsonbValue	value = {.type = jbvString};
-	text	   *string = mo_key_text(key);
 	ListCell   *lc;
 
 	if (contract->key_schema == NULL)
 		return;
-	value.val.string.val = VARDATA_ANY(string);
-	value.val.string.len = VARSIZE_ANY_EXHDR(string);
 	foreach(lc, mo_schema_violations(contract->key_schema,
-									 JsonbValueToJsonb(&value), 0))
+									 mo_key_document(mo_key_text(key)), 0))
 	{
 		MoViolation *violation = lfirst(lc);
 
