@@ -256,8 +256,8 @@ mo_progress_committed(MoPublisher *pub, MoBatch *batch)
 	}
 }
 
-static void
-ask_progress(MoPublisher *pub, XLogRecPtr lsn)
+void
+mo_progress_ask(MoPublisher *pub, XLogRecPtr lsn)
 {
 	StringInfoData body;
 	MoProgress	p = {
@@ -271,9 +271,7 @@ ask_progress(MoPublisher *pub, XLogRecPtr lsn)
 	mo_channel_put_progress(&body, &p);
 	pub->progress_next = p;
 	pub->progress_asked = lsn;
-	pub->progress_at = GetCurrentTimestamp();
 	mo_publisher_ask(pub, MO_ASK_PROGRESS, &body);
-	MO_FAULT_POINT("progress_ask");
 	pfree(body.data);
 }
 
@@ -297,7 +295,11 @@ mo_progress_idle(MoPublisher *pub)
 	if (foreign >= PROGRESS_BYTES ||
 		TimestampDifferenceExceeds(pub->progress_at, GetCurrentTimestamp(),
 								   PROGRESS_MS))
-		ask_progress(pub, here);
+	{
+		pub->progress_at = GetCurrentTimestamp();
+		mo_progress_ask(pub, here);
+		MO_FAULT_POINT("progress_ask");
+	}
 }
 
 /* The slot may follow P when P's record cannot be lost in a failover. */

@@ -14,8 +14,8 @@
  * meanwhile: small under light load, large under heavy load, nothing to tune.
  *
  * Waiting also happens inside decoding callbacks, when two batches are in
- * flight and the open one is full, or the scribe or a topic must be waited for; the
- * same function serves there (mo_publisher_wait).
+ * flight and the open one is full, or the scribe or a topic must be waited
+ * for; the same function serves there (mo_publisher_wait).
  *
  *-------------------------------------------------------------------------
  */

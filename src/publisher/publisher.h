@@ -299,6 +299,9 @@ extern void mo_recover_renew(MoPublisher *pub);
 
 /* progress.c */
 extern void mo_progress_committed(MoPublisher *pub, MoBatch *batch);
+
+/* Has the scribe write P; progress_asked is zero again once it is durable. */
+extern void mo_progress_ask(MoPublisher *pub, XLogRecPtr lsn);
 extern void mo_progress_idle(MoPublisher *pub);
 extern void mo_progress_tick(MoPublisher *pub);
 extern void mo_progress_publish_status(MoPublisher *pub);

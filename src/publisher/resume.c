@@ -40,22 +40,9 @@ set_made_position(MoPublisher *pub, XLogRecPtr lsn)
 static void
 write_progress(MoPublisher *pub, XLogRecPtr lsn)
 {
-	StringInfoData body;
-	MoProgress	p = {
-		.lsn = lsn,
-		.marker_lsn = pub->committed.txn.commit_lsn,
-		.marker_xid = pub->committed.txn.xid,
-		.marker_time = pub->committed.txn.commit_time,
-	};
-
-	initStringInfo(&body);
-	mo_channel_put_progress(&body, &p);
-	pub->progress_asked = lsn;
-	pub->progress_next = p;
-	mo_publisher_ask(pub, MO_ASK_PROGRESS, &body);
+	mo_progress_ask(pub, lsn);
 	while (pub->progress_asked != InvalidXLogRecPtr)
 		mo_publisher_wait(pub, 1000);
-	pfree(body.data);
 }
 
 /*
