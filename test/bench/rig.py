@@ -85,8 +85,9 @@ class Rig:
                         f" {os.uname().release}; server, publisher, broker, generator and"
                         " consumer share it"),
             ("PostgreSQL", postgres + ", shared_buffers 1 GB, max_wal_size 8 GB"),
-            ("Apache Kafka", f"{os.environ['MO_KAFKA']}, one broker, Java {java}, heap"
-                             f" {os.environ['MO_KAFKA_HEAP']}; {PARTITIONS} partitions, acks=all"),
+            ("Apache Kafka", f"{os.environ['MO_KAFKA']}, one broker, Java {java} with"
+                             f" {' '.join(os.environ['MO_KAFKA_JVM'].split())};"
+                             f" {PARTITIONS} partitions, acks=all"),
             ("librdkafka", "{}; the system's is {}".format(*self.versions())),
             ("events", "330-byte jsonb payloads, JSON Schema checked (not so Debezium's),"
                        " key, exactly-once on"),

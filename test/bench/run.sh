@@ -50,8 +50,12 @@ rdkafka=${MO_RDKAFKA:-$(ls "$MO_CACHE"/venv/lib/python3*/site-packages/confluent
 user_dir "$dir/rdkafka"
 ln -s "$rdkafka" "$dir/rdkafka/librdkafka.so.1"
 
+# What kafka-server-start.sh and kafka-run-class.sh would set.
+jvm="-server -Xms1g -Xmx1g -XX:+UseG1GC -XX:MaxGCPauseMillis=20
+	-XX:InitiatingHeapOccupancyPercent=35 -XX:+ExplicitGCInvokesConcurrent"
+
 cd "$tree"
 as_user env MO_KAFKA_JARS="$MO_KAFKA_JARS" MO_DEBEZIUM_JARS="${MO_DEBEZIUM_JARS:-}" \
-	MO_KAFKA_HEAP="${MO_KAFKA_HEAP:-1g}" MO_KAFKA="$MO_KAFKA" \
+	MO_KAFKA_JVM="${MO_KAFKA_JVM:-$jvm}" MO_KAFKA="$MO_KAFKA" \
 	"$MO_PYTHON" test/bench/bench.py --dir "$dir" \
 	--bindir "$("$MO_PG_CONFIG" --bindir)" --out "$MO_BUILD/bench" "$@"

@@ -51,7 +51,7 @@ class Chaos:
     # ---- set-up
 
     def prepare(self):
-        os.environ["MO_KAFKA_HEAP"] = "768m"
+        os.environ["MO_KAFKA_JVM"] = "-XX:+UseSerialGC -Xmx768m"
         self.cluster.create(1)
         self.server.init()
         self.server.write("harness.conf", CHAOS_CONF, "a")

@@ -154,10 +154,11 @@ class Cluster:
 
     def spawn(self, node):
         """Start one broker; returns before it answers (see wait)."""
-        heap = os.environ.get("MO_KAFKA_HEAP", "1g" if len(self.ports) == 1 else "512m")
+        jvm = os.environ.get("MO_KAFKA_JVM") or "-XX:+UseSerialGC -Xmx" + (
+            "1g" if len(self.ports) == 1 else "512m")
         with open(self._path(node, "log."), "a") as log:
             p = subprocess.Popen(
-                ["java", f"-Xmx{heap}", "-XX:+UseSerialGC",
+                ["java", *jvm.split(),
                  f"-Dlog4j2.configurationFile={self.dir}/log4j2.properties",
                  "-cp", self._jars(), "kafka.Kafka",
                  self._path(node, "server.properties.")],
