@@ -68,11 +68,19 @@ DECLARE
     meant mesh_outbox.term := mesh_outbox.find_term(term);
     target record;
     full_name text;
+    held regtype;
     present pg_type;
 BEGIN
     SELECT * INTO target FROM mesh_outbox.split_table_name(name);
     full_name := format('%I.%I', target.schema_name, target.table_name);
-    SELECT t.* INTO present FROM pg_type t WHERE t.oid = to_regtype(full_name);
+    -- What is altered by this name, with our rights, is what was looked at:
+    -- its owner could have another type, with code of his, take the name.
+    LOOP
+        held := to_regtype(full_name);
+        PERFORM mesh_outbox.hold_type(held);
+        EXIT WHEN to_regtype(full_name) IS NOT DISTINCT FROM held;
+    END LOOP;
+    SELECT t.* INTO present FROM pg_type t WHERE t.oid = held;
     IF present.oid IS NULL THEN
         EXECUTE format('CREATE DOMAIN %s AS %s', full_name, mesh_outbox.base_type_of(meant.schema));
         EXECUTE format('ALTER DOMAIN %s OWNER TO %s', full_name, mesh_outbox.caller());

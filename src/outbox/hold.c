@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * hold.c
- *	  Holding on to a table, and to its name.
+ *	  Holding on to a table or a type, and to its name.
  *
  * Our management functions run with more rights than whoever calls them, and
  * what they do to a table they do by name: LOCK, ALTER, GRANT and DROP know
@@ -9,14 +9,15 @@
  * one, with another table, take the name.  So a table is locked by OID here,
  * with its partitions, and the rows of pg_namespace that its names depend on
  * are locked as well: what a regclass is printed as afterwards is that table
- * until the transaction ends.
+ * until the transaction ends.  A type has no lock but that on its row of
+ * pg_type; who holds it has looked at the type after the lock, and not before.
  *
- * A row lock, because renaming or dropping a schema takes no other lock on
- * it.  KEY SHARE, which the name's unique index makes conflict with a rename
- * but not with GRANT and REVOKE.
+ * A row lock, because renaming or dropping a schema or a type takes no other
+ * lock on it.  KEY SHARE, which the name's unique index makes conflict with a
+ * rename but not with GRANT and REVOKE.
  *
  * The order is everywhere the same: tables first, in the order LOCK TABLE has,
- * then schemas.
+ * then schemas, then types.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,6 +30,7 @@
 #include "catalog/indexing.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
@@ -42,6 +44,23 @@
 
 PG_FUNCTION_INFO_V1(mo_hold_table);
 PG_FUNCTION_INFO_V1(mo_hold_schema);
+PG_FUNCTION_INFO_V1(mo_hold_type);
+
+/* Where the names of a kind of objects are. */
+typedef struct Catalog
+{
+	Oid			relation;
+	Oid			index;			/* on the OID */
+	AttrNumber	oid;
+	const char *kind;
+} Catalog;
+
+static const Catalog schemas = {
+	NamespaceRelationId, NamespaceOidIndexId, Anum_pg_namespace_oid, "schema"
+};
+static const Catalog types = {
+	TypeRelationId, TypeOidIndexId, Anum_pg_type_oid, "type"
+};
 
 static LOCKMODE
 lock_mode(const char *name)
@@ -57,7 +76,7 @@ lock_mode(const char *name)
 
 /* One try; false when somebody changed the row meanwhile. */
 static bool
-lock_schema_row(Relation catalog, Oid schema)
+lock_row(const Catalog *catalog, Relation rel, Oid object)
 {
 	ScanKeyData key;
 	SysScanDesc scan;
@@ -67,18 +86,19 @@ lock_schema_row(Relation catalog, Oid schema)
 	TM_Result	result;
 	Buffer		buffer;
 
-	ScanKeyInit(&key, Anum_pg_namespace_oid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(schema));
-	scan = systable_beginscan(catalog, NamespaceOidIndexId, true, NULL, 1, &key);
+	ScanKeyInit(&key, catalog->oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(object));
+	scan = systable_beginscan(rel, catalog->index, true, NULL, 1, &key);
 	found = systable_getnext(scan);
 	if (!HeapTupleIsValid(found))
 		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_SCHEMA),
-				 errmsg("schema with OID %u does not exist", schema)));
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("%s with OID %u does not exist", catalog->kind,
+						object)));
 	row.t_self = found->t_self;
 	systable_endscan(scan);
 
-	result = heap_lock_tuple(catalog, &row, GetCurrentCommandId(false),
+	result = heap_lock_tuple(rel, &row, GetCurrentCommandId(false),
 							 LockTupleKeyShare, LockWaitBlock, true, &buffer,
 							 &failure);
 	ReleaseBuffer(buffer);
@@ -88,16 +108,16 @@ lock_schema_row(Relation catalog, Oid schema)
 }
 
 static void
-hold_schema(Oid schema)
+hold_name(const Catalog *catalog, Oid object)
 {
-	Relation	catalog = table_open(NamespaceRelationId, RowShareLock);
+	Relation	rel = table_open(catalog->relation, RowShareLock);
 
-	while (!lock_schema_row(catalog, schema))
+	while (!lock_row(catalog, rel, object))
 	{
 		CHECK_FOR_INTERRUPTS();
 		InvalidateCatalogSnapshot();
 	}
-	table_close(catalog, NoLock);
+	table_close(rel, NoLock);
 }
 
 /*
@@ -118,7 +138,7 @@ mo_hold_table(PG_FUNCTION_ARGS)
 				 errmsg("table with OID %u does not exist", relid)));
 	relations = find_all_inheritors(relid, mode, NULL);
 	foreach(cell, relations)
-		hold_schema(get_rel_namespace(lfirst_oid(cell)));
+		hold_name(&schemas, get_rel_namespace(lfirst_oid(cell)));
 
 	/* A name that was cached before the locks came may be an old one. */
 	AcceptInvalidationMessages();
@@ -131,7 +151,18 @@ mo_hold_table(PG_FUNCTION_ARGS)
 Datum
 mo_hold_schema(PG_FUNCTION_ARGS)
 {
-	hold_schema(PG_GETARG_OID(0));
+	hold_name(&schemas, PG_GETARG_OID(0));
+	AcceptInvalidationMessages();
+	PG_RETURN_VOID();
+}
+
+/*
+ * hold_type(type oid)
+ */
+Datum
+mo_hold_type(PG_FUNCTION_ARGS)
+{
+	hold_name(&types, PG_GETARG_OID(0));
 	AcceptInvalidationMessages();
 	PG_RETURN_VOID();
 }

@@ -16,6 +16,12 @@ COMMENT ON FUNCTION mesh_outbox.hold_schema(oid) IS
     'has a schema keep its name until the transaction ends';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.hold_schema(oid) FROM PUBLIC;
 
+CREATE FUNCTION mesh_outbox.hold_type(type oid) RETURNS void
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'mo_hold_type';
+COMMENT ON FUNCTION mesh_outbox.hold_type(oid) IS
+    'has a type keep its name until the transaction ends';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.hold_type(oid) FROM PUBLIC;
+
 -- ---------------------------------------------------------------------
 -- Rows
 -- ---------------------------------------------------------------------
