@@ -290,6 +290,15 @@ $$;
 COMMENT ON FUNCTION mesh_outbox.watched_domains() IS
     'domains whose problems are the current user''s: those that he may manage, or is steward of';
 
+-- What other people wrote (a contact, a broker's error) stands in what an
+-- administrator will run: a line of theirs must not end the comment it is in.
+CREATE FUNCTION mesh_outbox.one_line(text text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+    RETURN regexp_replace(text, '[[:cntrl:]]+', ' ', 'g');
+COMMENT ON FUNCTION mesh_outbox.one_line(text) IS 'a text without line breaks and other control characters';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.one_line(text) FROM PUBLIC;
+
 -- Compiling the queries would take a hundred times as long as they do.
 CREATE FUNCTION mesh_outbox.doctor()
     RETURNS TABLE (severity text, object text, problem text, remedy text)
@@ -299,7 +308,7 @@ CREATE FUNCTION mesh_outbox.doctor()
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-    SELECT p.severity, p.object, p.problem, p.remedy
+    SELECT p.severity, mesh_outbox.one_line(p.object), mesh_outbox.one_line(p.problem), mesh_outbox.one_line(p.remedy)
     FROM (SELECT * FROM mesh_outbox.doctor_server()
           UNION ALL SELECT * FROM mesh_outbox.doctor_publishers()
           UNION ALL SELECT * FROM mesh_outbox.doctor_triggers()

@@ -7,6 +7,7 @@ CREATE FUNCTION mesh_outbox.todo()
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
+    SELECT t.what, t.product, t.event_type, t.version, t.consumer, t.since, mesh_outbox.one_line(t.how) FROM (
     WITH mine AS (SELECT mesh_outbox.owned_domains() AS name), watched AS (SELECT mesh_outbox.watched_domains() AS name)
     SELECT 'answer a proposal', n.product, n.event_type, n.version, n.consumer, n.created_at,
            format('SELECT mesh_outbox.acknowledge(%L, %L, %L, %L), or object(…, reason => ''…'')',
@@ -77,7 +78,8 @@ BEGIN
            format('SELECT mesh_outbox.retire_contract(%L, %L, %L)', c.product, c.event_type, mesh_outbox.version_text(c))
     FROM mesh_outbox.contract c JOIN mesh_outbox.product p ON p.name = c.product
     WHERE c.status = 'deprecated' AND c.sunset_at <= mesh_outbox.present() AND p.domain IN (SELECT name FROM mine)
-    ORDER BY 6, 2, 3, 4, 5;
+    ) t (what, product, event_type, version, consumer, since, how)
+    ORDER BY t.since, t.product, t.event_type, t.version, t.consumer;
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.todo() IS 'what waits for the current user, oldest first, with the call that settles it';
