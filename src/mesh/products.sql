@@ -318,7 +318,8 @@ COMMENT ON FUNCTION mesh_outbox.check_promises(interval, numeric, interval, inte
     'error if what a product promises cannot be right';
 
 -- A topic is one domain's, as its product is: nobody else's events get between
--- its events, and nobody else says how many partitions it has.
+-- its events, and nobody else says how many partitions it has.  So are the
+-- names that its later majors will have.
 CREATE FUNCTION mesh_outbox.check_topic(topic text, domain text) RETURNS void
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp AS $$
@@ -330,7 +331,8 @@ BEGIN
         RETURN;
     END IF;
     SELECT 'product ' || p.name INTO other FROM mesh_outbox.product p
-    WHERE p.topic = check_topic.topic AND p.domain <> check_topic.domain LIMIT 1;
+    WHERE p.topic IN (check_topic.topic, regexp_replace(check_topic.topic, '[.]v[0-9]+$', ''))
+      AND p.domain <> check_topic.domain LIMIT 1;
     IF NOT FOUND THEN
         SELECT 'product ' || p.name INTO other
         FROM mesh_outbox.contract c JOIN mesh_outbox.product p ON p.name = c.product
