@@ -438,11 +438,17 @@ COMMENT ON COLUMN mesh_outbox.dead_letters.reason IS 'a word for programs: too_l
 COMMENT ON COLUMN mesh_outbox.dead_letters.detail IS 'a sentence for people';
 
 CREATE VIEW mesh_outbox.publisher_events WITH (security_barrier) AS
-    SELECT e.at, p.name AS publisher, e.actor, e.action, e.detail, e.from_lsn, e.to_lsn
+    SELECT e.at, p.name AS publisher, e.actor, e.action,
+           -- whose dead letter it was is not known any more
+           CASE WHEN e.action NOT IN ('retry', 'discard') OR e.actor = mesh_outbox.caller_name()
+                     OR (SELECT mesh_outbox.may_see_all()) THEN e.detail END AS detail,
+           e.from_lsn, e.to_lsn
     FROM mesh_outbox.publisher_event e JOIN mesh_outbox.publisher p USING (publisher_id)
     WHERE e.publisher_id IN (SELECT mesh_outbox.visible_publishers());
 COMMENT ON VIEW mesh_outbox.publisher_events IS
     'pauses, resumes, LSN ranges in doubt, and who decided what about them';
+COMMENT ON COLUMN mesh_outbox.publisher_events.detail IS
+    'of decisions about dead letters: for whoever took them, administrators and pg_monitor';
 
 GRANT SELECT ON mesh_outbox.publishers, mesh_outbox.batches, mesh_outbox.dead_letters,
     mesh_outbox.publisher_events TO PUBLIC;
