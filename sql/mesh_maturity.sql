@@ -61,6 +61,23 @@ FROM mesh_outbox.publisher,
              (3, now() - interval '4 hours', now() - interval '2 hours')) t (n, began, ended);
 SET ROLE regress_sales;
 SELECT promised, found, kept FROM mesh_outbox.measure_product('sales.orders') WHERE promise = 'availability';
+-- A third one, of two hours, has not ended: an event waits for a publisher that
+-- is paused.
+RESET ROLE;
+\o /dev/null
+SELECT mesh_outbox.set_outbox_publisher('sales.parted', 'main');
+\o
+INSERT INTO mesh_outbox.progress (publisher_id, system_identifier, database_oid, slot_name, ready_lsn, lsn, marker_lsn, marker_xid, marker_time)
+SELECT p.publisher_id, p.system_identifier, p.database_oid, 'none', '0/1', '0/1', '0/1', 1,
+       extract(epoch FROM now() - interval '3 hours' - timestamptz '2000-01-01 00:00+00') * 1000000
+FROM mesh_outbox.publisher p;
+SET ROLE regress_sales;
+SELECT promised, found, kept FROM mesh_outbox.measure_product('sales.orders') WHERE promise = 'availability';
+INSERT INTO sales.parted (event_type, body, inserted) VALUES ('OrderPaid', '{"id": 4}', now() - interval '2 hours');
+SELECT promised, round(found::numeric, 1) AS found, kept FROM mesh_outbox.measure_product('sales.orders') WHERE promise = 'availability';
+RESET ROLE;
+DELETE FROM mesh_outbox.progress;
+SET ROLE regress_sales;
 
 -- What consumers need, and what is promised, set and found.
 SELECT mesh_outbox.alter_product('sales.orders', topic_config => '{"retention.ms": 3600000}');

@@ -84,21 +84,69 @@ COMMENT ON FUNCTION mesh_outbox.publish_delay(text, timestamptz) IS
     'the longest time from a commit to Kafka that the ledger of a product''s publishers shows';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.publish_delay(text, timestamptz) FROM PUBLIC;
 
--- Down is when a committed event waits for Kafka longer than is allowed; an
--- outage is known when it has ended, and what the ledger no longer has is not.
+-- From when on the oldest event of a product waits that its publisher has not
+-- dealt with: later than the last commit that is published, and of a
+-- transaction that its slot has not left behind.
+CREATE FUNCTION mesh_outbox.waiting_since(product text, publisher mesh_outbox.publisher) RETURNS timestamptz
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    published timestamptz;
+    horizon xid;
+    outbox mesh_outbox.outbox;
+    oldest timestamptz;
+BEGIN
+    IF mesh_outbox.publishes_all(publisher) THEN
+        RETURN NULL;
+    END IF;
+    SELECT greatest(timestamptz '2000-01-01 00:00+00' + g.marker_time * interval '1 microsecond', s.last_commit_time), r.catalog_xmin
+    INTO published, horizon
+    FROM mesh_outbox.progress g
+    LEFT JOIN mesh_outbox.publisher_slots() s USING (publisher_id)
+    LEFT JOIN pg_replication_slots r ON r.slot_name = g.slot_name AND r.datoid = mesh_outbox.this_database()
+    WHERE g.publisher_id = publisher.publisher_id;
+    FOR outbox IN SELECT o.* FROM mesh_outbox.outbox o JOIN pg_class c ON c.oid = o.relation
+                  WHERE o.product = waiting_since.product AND o.publisher = (waiting_since.publisher).name LOOP
+        SELECT least(oldest, e.created_at) INTO oldest
+        FROM mesh_outbox.read_as(
+            mesh_outbox.reader_of(outbox),
+            format('SELECT min(%1$I) FROM %2$s WHERE %1$I > $1 AND %3$I >= $2 AND ($3 IS NULL OR age(xmin) <= age($3))',
+                   coalesce(outbox.columns ->> 'created_at', 'created_at'), outbox.relation,
+                   coalesce(outbox.columns ->> 'event_id', 'event_id')),
+            published, mesh_outbox.event_id_at(published), horizon) AS e (created_at timestamptz);
+    END LOOP;
+    RETURN oldest;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.waiting_since(text, mesh_outbox.publisher) IS
+    'since when an event of a product waits for its publisher; NULL: none does';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.waiting_since(text, mesh_outbox.publisher) FROM PUBLIC;
+
+-- Down is when a committed event waits for Kafka longer than is allowed.  An
+-- outage that has ended is in the ledger, what the ledger no longer has is not
+-- known; one that lasts is seen in the outbox.
 CREATE FUNCTION mesh_outbox.publish_availability(product text, since timestamptz, allowed interval) RETURNS numeric
-    LANGUAGE sql STABLE
+    LANGUAGE sql
     SET search_path = pg_catalog, pg_temp
-    RETURN (SELECT round(100 * (1 - coalesce(sum(extract(epoch FROM upper(d) - lower(d))), 0) / extract(epoch FROM now() - since)), 4)
-            FROM (SELECT range_agg(tstzrange(greatest(b.first_commit + allowed, since), least(b.published_at, now())))
-                         FILTER (WHERE b.published_at > b.first_commit + allowed) AS down, count(*) AS batches
-                  FROM mesh_outbox.batch b JOIN mesh_outbox.publisher p USING (publisher_id)
-                  WHERE b.published_at >= since
-                    AND p.name IN (SELECT o.publisher FROM mesh_outbox.outbox o WHERE o.product = publish_availability.product)) u
+    RETURN (WITH publisher AS (
+                SELECT p.publisher_id, p AS publisher FROM mesh_outbox.publisher p
+                WHERE p.name IN (SELECT o.publisher FROM mesh_outbox.outbox o WHERE o.product = publish_availability.product)),
+            wait (since, until) AS (
+                SELECT b.first_commit, least(b.published_at, now())
+                FROM mesh_outbox.batch b JOIN publisher USING (publisher_id) WHERE b.published_at >= publish_availability.since
+                UNION ALL
+                SELECT w.since, now()
+                FROM publisher p, mesh_outbox.waiting_since(publish_availability.product, p.publisher) w (since)
+                WHERE w.since IS NOT NULL)
+            SELECT round(100 * (1 - coalesce(sum(extract(epoch FROM upper(d) - lower(d))), 0)
+                                    / extract(epoch FROM now() - publish_availability.since)), 4)
+            FROM (SELECT range_agg(tstzrange(greatest(w.since + allowed, publish_availability.since), w.until))
+                         FILTER (WHERE w.until > greatest(w.since + allowed, publish_availability.since)) AS down, count(*) AS waits
+                  FROM wait w) u
             LEFT JOIN LATERAL unnest(u.down) d ON true
-            HAVING max(u.batches) > 0);
+            HAVING max(u.waits) > 0);
 COMMENT ON FUNCTION mesh_outbox.publish_availability(text, timestamptz, interval) IS
-    'per cent of the time since then in which no event of a product''s publishers waited for Kafka longer than is allowed; NULL: the ledger has nothing';
+    'per cent of the time since then in which no event of a product''s publishers waited for Kafka longer than is allowed, until now; NULL: the ledger has nothing, and nothing waits';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.publish_availability(text, timestamptz, interval) FROM PUBLIC;
 
 CREATE FUNCTION mesh_outbox.measure_product(product text, period interval DEFAULT '1 day')
@@ -140,7 +188,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.measure_product(text, interval) IS
-    'what a product promises (alter_product), and what the stored events and the ledger of the last period show; kept NULL: nothing to measure by. Available is a product while no committed event waits for Kafka longer than its latency (1 minute where none is promised), by the ledger''s account; whether consumers reach the brokers is not known here. Reads the events of the period; for the product''s owner';
+    'what a product promises (alter_product), and what the stored events and the ledger of the last period show; kept NULL: nothing to measure by. Available is a product while no committed event waits for Kafka longer than its latency (1 minute where none is promised), by the account of the ledger and of what waits now; whether consumers reach the brokers is not known here. Reads the events of the period; for the product''s owner';
 
 -- ---------------------------------------------------------------------
 -- Domains
