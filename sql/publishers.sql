@@ -64,13 +64,16 @@ INSERT INTO mesh_outbox.batch
 SELECT publisher_id, 1, 'i', '0/1', '0/2', '700', '701', 2, 3, 400, 1, '{"sales.orders": {"0": [0, 2, 3]}}',
        '2026-01-01', '2026-01-01', '2026-01-01' FROM mesh_outbox.publisher;
 SET ROLE regress_sales;
-SELECT publisher, outbox, reason, payload FROM mesh_outbox.dead_letters;
+SELECT publisher, outbox, reason FROM mesh_outbox.dead_letters;
+SELECT * FROM mesh_outbox.read_dead_letters('{1}');
 SELECT publisher, events, offsets FROM mesh_outbox.batches;
 SET ROLE regress_crm;
-SELECT publisher, outbox, reason, payload FROM mesh_outbox.dead_letters;
+SELECT publisher, outbox, reason FROM mesh_outbox.dead_letters;
+SELECT * FROM mesh_outbox.read_dead_letters('{1}');
 SELECT publisher, events, offsets FROM mesh_outbox.batches;
 SET ROLE regress_monitor;
-SELECT publisher, outbox, reason, payload FROM mesh_outbox.dead_letters;
+SELECT publisher, outbox, reason FROM mesh_outbox.dead_letters;
+SELECT * FROM mesh_outbox.read_dead_letters('{1}');
 SELECT publisher, events, offsets FROM mesh_outbox.batches;
 
 -- When a position is in doubt, resuming takes a decision and a reason.

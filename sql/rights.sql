@@ -159,6 +159,7 @@ INSERT INTO attempt (function, statement) VALUES
     ('create_publisher', $$mesh_outbox.create_publisher('new', brokers => 'localhost:1', paused => true)$$),
     ('alter_publisher', $$mesh_outbox.alter_publisher('main', brokers => 'localhost:2')$$),
     ('drop_publisher', $$mesh_outbox.drop_publisher('unused')$$),
+    ('read_dead_letters', $$mesh_outbox.read_dead_letters('{1}')$$),
     ('retry_dead_letters', $$mesh_outbox.retry_dead_letters('{1}')$$),
     ('discard_dead_letters', $$mesh_outbox.discard_dead_letters('{1}', reason => 'x')$$),
     ('pause_publisher', $$mesh_outbox.pause_publisher('main', reason => 'x')$$),

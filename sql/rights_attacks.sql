@@ -89,6 +89,16 @@ EXECUTE letters;
 RESET plan_cache_mode;
 DEALLOCATE ALL;
 
+-- What is in a letter is read by a function, which says who has read it.
+SELECT * FROM mesh_outbox.read_dead_letters('{1}');
+SET ROLE regress_sales;
+SELECT dead_letter_id, key, payload FROM mesh_outbox.read_dead_letters('{2,1,999999}');
+SET ROLE regress_admin;
+SELECT dead_letter_id, key, payload FROM mesh_outbox.read_dead_letters('{1}');
+SELECT count(*) FROM mesh_outbox.read_dead_letters('{999999}');
+SELECT actor, action, object, new_values FROM mesh_outbox.audit_log WHERE action = 'read' ORDER BY audit_no;
+SET ROLE regress_other;
+
 -- ---------------------------------------------------------------------
 -- Casts
 -- ---------------------------------------------------------------------

@@ -192,7 +192,7 @@ CREATE VIEW mesh_outbox.audit_log WITH (security_barrier) AS
     FROM mesh_outbox.audit a
     WHERE (SELECT mesh_outbox.may_see_all());
 COMMENT ON VIEW mesh_outbox.audit_log IS
-    'every change of the catalog, and who had stored events read (action read: trial_failures; trial: a proposal); for administrators and pg_monitor. What a role reads by its own table privileges is not here. Changes wait for each other until commit';
+    'every change of the catalog, and who had stored events read (action read: trial_failures, read_dead_letters; trial: a proposal); for administrators and pg_monitor. What a role reads by its own table privileges is not here. Changes wait for each other until commit';
 COMMENT ON COLUMN mesh_outbox.audit_log.actor IS 'for whom the change was made; session_role: who was logged in';
 COMMENT ON COLUMN mesh_outbox.audit_log.hash IS 'of this record and the one before it; keep it elsewhere to find a rewritten chain';
 GRANT SELECT ON mesh_outbox.audit_log TO PUBLIC;

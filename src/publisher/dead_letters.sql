@@ -1,21 +1,57 @@
 /* src/publisher/dead_letters.sql: what people do about dead letters */
 
+CREATE FUNCTION mesh_outbox.require_letter(letter mesh_outbox.dead_letter, action text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NOT mesh_outbox.is_admin(mesh_outbox.caller())
+       AND letter.outbox_id NOT IN (SELECT mesh_outbox.owned_outboxes()) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'insufficient_privilege',
+            MESSAGE = format('permission denied to %s dead letter %s', action, letter.dead_letter_id),
+            DETAIL = 'It is for administrators and the owners of the outbox.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.require_letter(mesh_outbox.dead_letter, text) IS
+    'error unless a dead letter is the caller''s to deal with';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.require_letter(mesh_outbox.dead_letter, text) FROM PUBLIC;
+
+CREATE FUNCTION mesh_outbox.read_dead_letters(letters bigint[])
+    RETURNS TABLE (dead_letter_id bigint, event_id uuid, event_type text, key text, payload text, headers text)
+    LANGUAGE mesh_outbox_plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    letter mesh_outbox.dead_letter;
+    shown bigint[] := '{}';
+BEGIN
+    FOR letter IN SELECT * FROM mesh_outbox.dead_letter d WHERE d.dead_letter_id = ANY (letters) ORDER BY d.dead_letter_id LOOP
+        PERFORM mesh_outbox.require_letter(letter, 'read');
+        shown := shown || letter.dead_letter_id;
+        RETURN QUERY SELECT letter.dead_letter_id, letter.event_id, letter.event_type, letter.key, letter.payload, letter.headers;
+    END LOOP;
+    -- last, for others wait for the audit record
+    IF shown <> '{}' THEN
+        PERFORM mesh_outbox.add_audit('read', 'stored events', NULL, jsonb_build_object(
+            'products', (SELECT jsonb_agg(DISTINCT o.product) FROM mesh_outbox.outbox o JOIN mesh_outbox.dead_letter d USING (outbox_id)
+                         WHERE d.dead_letter_id = ANY (shown)),
+            'dead_letters', shown, 'by', 'read_dead_letters'));
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.read_dead_letters(bigint[]) IS
+    'what is in dead letters, as it was in the outbox; for administrators and the owners of the outbox, and recorded in the audit log';
+
 CREATE FUNCTION mesh_outbox.take_dead_letters(letters bigint[], action text) RETURNS SETOF mesh_outbox.dead_letter
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    admin boolean := mesh_outbox.is_admin(mesh_outbox.caller());
     letter mesh_outbox.dead_letter;
 BEGIN
     FOR letter IN
         DELETE FROM mesh_outbox.dead_letter d WHERE d.dead_letter_id = ANY (letters) RETURNING d.*
     LOOP
-        IF NOT admin AND letter.outbox_id NOT IN (SELECT mesh_outbox.owned_outboxes()) THEN
-            RAISE EXCEPTION USING
-                ERRCODE = 'insufficient_privilege',
-                MESSAGE = format('permission denied to %s dead letter %s', action, letter.dead_letter_id),
-                DETAIL = 'It is for administrators and the owners of the outbox.';
-        END IF;
+        PERFORM mesh_outbox.require_letter(letter, action);
         -- Until then recovery would publish the event if it did not find the letter.
         IF NOT EXISTS (SELECT FROM mesh_outbox.progress g
                        WHERE g.publisher_id = letter.publisher_id AND g.lsn > letter.commit_lsn)

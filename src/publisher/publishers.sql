@@ -425,7 +425,7 @@ COMMENT ON COLUMN mesh_outbox.batches.published_at IS 'when Kafka acknowledged t
 
 CREATE VIEW mesh_outbox.dead_letters WITH (security_barrier) AS
     SELECT d.dead_letter_id, p.name AS publisher, o.relation AS outbox, d.reason, d.detail,
-           d.event_id, d.event_type, d.contract_id, d.topic, d.key, d.payload, d.headers,
+           d.event_id, d.event_type, d.contract_id, d.topic,
            d.commit_lsn, d.ordinal, d.xid, d.commit_time, d.created_at
     FROM mesh_outbox.dead_letter d
     JOIN mesh_outbox.publisher p USING (publisher_id)
@@ -433,7 +433,7 @@ CREATE VIEW mesh_outbox.dead_letters WITH (security_barrier) AS
     WHERE (SELECT mesh_outbox.is_admin(mesh_outbox.caller()))
        OR d.outbox_id IN (SELECT mesh_outbox.owned_outboxes());
 COMMENT ON VIEW mesh_outbox.dead_letters IS
-    'events that can never be published as they are; for administrators and the owners of the outbox';
+    'events that can never be published as they are; for administrators and the owners of the outbox. What is in them: read_dead_letters()';
 COMMENT ON COLUMN mesh_outbox.dead_letters.reason IS 'a word for programs: too_large, no_contract, …';
 COMMENT ON COLUMN mesh_outbox.dead_letters.detail IS 'a sentence for people';
 

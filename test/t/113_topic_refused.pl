@@ -30,7 +30,7 @@ sub dead
 	my ($id) = @_;
 	return $node->safe_psql('postgres', qq(
 		SELECT string_agg(reason || ' ' || key || ' ' || payload, E'\\n' ORDER BY dead_letter_id)
-		FROM mesh_outbox.dead_letters WHERE key LIKE '$id-%'));
+		FROM mesh_outbox.dead_letter WHERE key LIKE '$id-%'));
 }
 
 sub becomes_dead
@@ -51,7 +51,7 @@ ok(wait_state($node, 'waiting for topic'), 'waits for the topic');
 like($node->safe_psql('postgres', q(SELECT problem || ' -> ' || remedy FROM mesh_outbox.doctor() WHERE object = 'publisher main')),
 	qr/waiting for topic.*no\.such\.setting.*propose a contract version/s, 'doctor says for which, and why');
 becomes_dead('odd', 'unknown setting');
-like($node->safe_psql('postgres', q(SELECT DISTINCT detail FROM mesh_outbox.dead_letters WHERE key LIKE 'odd-%')),
+like($node->safe_psql('postgres', q(SELECT DISTINCT detail FROM mesh_outbox.dead_letter WHERE key LIKE 'odd-%')),
 	qr/"sales\.odd".*no\.such\.setting/, 'with what the broker said');
 like($node->safe_psql('postgres', q(SELECT problem FROM mesh_outbox.doctor() WHERE object = 'outbox sales.odd')),
 	qr/2 dead letters since .*no\.such\.setting/, 'and doctor too');
@@ -81,7 +81,7 @@ ok(wait_published($node), 'goes on');
 is_deeply([ values_of(consume($kafka, 'sales.odd')) ], ['odd-mended'], 'events come to the topic from then on');
 
 note 'dead letters are tried again';
-sub letters { return "(SELECT array_agg(dead_letter_id) FROM mesh_outbox.dead_letters WHERE key LIKE '$_[0]-%')"; }
+sub letters { return "(SELECT array_agg(dead_letter_id) FROM mesh_outbox.dead_letter WHERE key LIKE '$_[0]-%')"; }
 # What recovery still needs is kept; other events lead past it.  Gives back what
 # the call returns.
 sub when_left_behind
@@ -135,7 +135,7 @@ emit_into_crash($node, emit_sql('crash-1', 1, 'sales.crash'), emit_sql('crash-go
 await_crash($node, $order, $log);
 kafka('create', $kafka, 'sales.crash', 3);
 ok(wait_published($node), 'the stream goes on');
-my $dead = $node->safe_psql('postgres', q(SELECT count(*) FROM mesh_outbox.dead_letters WHERE key LIKE 'crash-%'));
+my $dead = $node->safe_psql('postgres', q(SELECT count(*) FROM mesh_outbox.dead_letter WHERE key LIKE 'crash-%'));
 is($dead + grep({ /^crash-/ } values_of(consume($kafka, 'sales.crash'))), 2, 'each event is here or there');
 is_deeply([ grep { $_ eq 'crash-good' } values_of(consume($kafka, 'sales.orders')) ], ['crash-good'], 'once');
 
