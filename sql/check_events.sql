@@ -10,14 +10,14 @@ SELECT mesh_outbox.create_domain('check', owner => 'check_events_team',
 SET ROLE check_events_team;
 SELECT mesh_outbox.create_product('check.orders', purpose => 'what customers order');
 SELECT mesh_outbox.propose_contract('check.orders', 'OrderPlaced', key => '/order_id',
-    event_time => '/placed_at', schema => '{
+    event_time => '/placed_at', description => 'a customer placed an order', schema => '{
         "type": "object",
         "required": ["order_id", "placed_at"],
         "properties": {"order_id": {"type": ["integer", "number", "string", "boolean"]},
                        "placed_at": {"type": "string"},
                        "note": {"type": "string"}}}');
 SELECT mesh_outbox.activate_contract('check.orders', 'OrderPlaced', '1.0.0');
-SELECT mesh_outbox.propose_contract('check.orders', 'OrderPaid', key => '/order/id', schema => '{
+SELECT mesh_outbox.propose_contract('check.orders', 'OrderPaid', key => '/order/id', description => 'a customer paid for an order', schema => '{
         "type": "object",
         "required": ["order"],
         "properties": {"order": {"type": "object", "required": ["id"],

@@ -11,7 +11,7 @@ GRANT USAGE ON SCHEMA check_purge TO check_purge_stranger, mesh_outbox_owner;
 \o /dev/null
 SELECT mesh_outbox.create_domain('check', owner => 'check_purge_team', description => 'tests of the check');
 SELECT mesh_outbox.create_product('check.orders', purpose => 'what customers order');
-SELECT mesh_outbox.propose_contract('check.orders', 'OrderPlaced', key => '/order_id', schema => '{
+SELECT mesh_outbox.propose_contract('check.orders', 'OrderPlaced', key => '/order_id', description => 'a customer placed an order', schema => '{
     "type": "object", "required": ["order_id"], "properties": {"order_id": {"type": "integer"}}}');
 SELECT mesh_outbox.activate_contract('check.orders', 'OrderPlaced', '1.0.0');
 SET ROLE check_purge_team;

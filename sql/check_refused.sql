@@ -10,7 +10,7 @@ GRANT CREATE, USAGE ON SCHEMA check_refused TO check_refused_team;
 SELECT mesh_outbox.create_domain('check', owner => 'check_refused_team', description => 'tests of the check');
 SET ROLE check_refused_team;
 SELECT mesh_outbox.create_product('check.orders', purpose => 'what customers order');
-SELECT mesh_outbox.propose_contract('check.orders', 'OrderPlaced', key => '/order_id', schema => '{
+SELECT mesh_outbox.propose_contract('check.orders', 'OrderPlaced', key => '/order_id', description => 'a customer placed an order', schema => '{
     "type": "object",
     "required": ["order_id", "lines"],
     "properties": {
@@ -23,7 +23,7 @@ SELECT mesh_outbox.propose_contract('check.orders', 'OrderPlaced', key => '/orde
                            "qty": {"type": "integer", "minimum": 1}}}}}}');
 SELECT mesh_outbox.activate_contract('check.orders', 'OrderPlaced', '1.0.0');
 SELECT mesh_outbox.propose_contract('check.orders', 'OrderShipped', key => '/order_id',
-    event_time => '/shipped_at', schema => '{
+    event_time => '/shipped_at', description => 'an order left the warehouse', schema => '{
     "type": "object",
     "properties": {"order_id": {"type": "integer"}, "shipped_at": {"type": ["string", "integer"]}}}');
 SELECT mesh_outbox.activate_contract('check.orders', 'OrderShipped', '1.0.0');
@@ -91,7 +91,7 @@ INSERT INTO check_refused.outbox (event_type, payload) VALUES (repeat('x', 1000)
 -- A contract that is proposed is not in force yet; one that is retired is no
 -- longer.
 \o /dev/null
-SELECT mesh_outbox.propose_contract('check.orders', 'OrderReturned', key => '/order_id', schema => '{
+SELECT mesh_outbox.propose_contract('check.orders', 'OrderReturned', key => '/order_id', description => 'a customer sent an order back', schema => '{
     "type": "object", "properties": {"order_id": {"type": "integer"}}}');
 \o
 INSERT INTO check_refused.outbox (event_type, payload) VALUES ('OrderReturned', '{"order_id": 1}');
@@ -102,7 +102,7 @@ INSERT INTO check_refused.outbox (event_type, payload) VALUES ('OrderReturned', 
 
 -- Major versions: a row names one, or means the one that was in force first.
 \o /dev/null
-SELECT mesh_outbox.propose_contract('check.orders', 'OrderShipped', version => '2.0.0', key => '/id', schema => '{
+SELECT mesh_outbox.propose_contract('check.orders', 'OrderShipped', version => '2.0.0', key => '/id', description => 'an order left the warehouse', schema => '{
     "type": "object", "properties": {"id": {"type": "string"}}}');
 SELECT mesh_outbox.activate_contract('check.orders', 'OrderShipped', '2.0.0');
 \o
@@ -115,7 +115,7 @@ SELECT mesh_outbox.retire_contract('check.orders', 'OrderShipped', '1.0.0', forc
 INSERT INTO check_refused.outbox (event_type, payload) VALUES ('OrderShipped', '{"id": "a"}');
 \o /dev/null
 SELECT mesh_outbox.propose_contract('check.orders', 'OrderShipped', version => '2.1.0', compatibility => 'NONE', key => '/order_id',
-    event_time => '/shipped_at', schema => '{
+    event_time => '/shipped_at', description => 'an order left the warehouse', schema => '{
     "type": "object",
     "properties": {"order_id": {"type": "integer"}, "shipped_at": {"type": ["string", "integer"]}}}');
 SELECT mesh_outbox.activate_contract('check.orders', 'OrderShipped', '2.1.0', producers_ready => true);
@@ -136,7 +136,7 @@ VALUES ('OrderPlaced', '18', '{"order_id": 17, "lines": [{"sku": "AB-1", "qty": 
 
 -- Values that the contract classifies are not shown, whatever is wrong.
 \o /dev/null
-SELECT mesh_outbox.propose_contract('check.orders', 'CustomerMoved', key => '/email', event_time => '/at', schema => '{
+SELECT mesh_outbox.propose_contract('check.orders', 'CustomerMoved', key => '/email', event_time => '/at', description => 'a customer has a new address', schema => '{
     "type": "object", "required": ["email"], "properties": {
         "email": {"type": ["string", "object"], "maxLength": 20, "x-privacy": "personal"},
         "at": {"type": "string"}}}');

@@ -6,7 +6,7 @@ CREATE SCHEMA check_tables;
 \o /dev/null
 SELECT mesh_outbox.create_domain('check', owner => current_user, description => 'tests of the check');
 SELECT mesh_outbox.create_product('check.orders', purpose => 'what customers order');
-SELECT mesh_outbox.propose_contract('check.orders', 'OrderPlaced', key => '/order_id', schema => '{
+SELECT mesh_outbox.propose_contract('check.orders', 'OrderPlaced', key => '/order_id', description => 'a customer placed an order', schema => '{
     "type": "object",
     "required": ["order_id"],
     "properties": {"order_id": {"type": "integer"}}}');

@@ -14,7 +14,7 @@ BEGIN;
 INSERT INTO check_transactions.outbox (event_type, payload) VALUES ('OrderPlaced', '{"order_id": 1}');
 ROLLBACK;
 BEGIN;
-SELECT mesh_outbox.propose_contract('check.orders', 'OrderPlaced', key => '/order_id', schema => '{
+SELECT mesh_outbox.propose_contract('check.orders', 'OrderPlaced', key => '/order_id', description => 'a customer placed an order', schema => '{
     "type": "object",
     "required": ["order_id"],
     "properties": {"order_id": {"type": "integer"}, "gift": {"type": "boolean"}}}');
@@ -24,7 +24,7 @@ ROLLBACK;
 INSERT INTO check_transactions.outbox (event_type, payload) VALUES ('OrderPlaced', '{"order_id": 1}');
 -- The same in a savepoint.
 BEGIN;
-SELECT mesh_outbox.propose_contract('check.orders', 'OrderPlaced', key => '/order_id', schema => '{
+SELECT mesh_outbox.propose_contract('check.orders', 'OrderPlaced', key => '/order_id', description => 'a customer placed an order', schema => '{
     "type": "object",
     "required": ["order_id"],
     "properties": {"order_id": {"type": "integer"}, "gift": {"type": "boolean"}}}');
@@ -95,7 +95,7 @@ UPDATE mesh_outbox.contract SET enforcement = 'enforce' WHERE product = 'check.o
 
 -- A newer minor version is in force from its activation on.
 \o /dev/null
-SELECT mesh_outbox.propose_contract('check.orders', 'OrderPlaced', key => '/order_id', schema => '{
+SELECT mesh_outbox.propose_contract('check.orders', 'OrderPlaced', key => '/order_id', description => 'a customer placed an order', schema => '{
     "type": "object",
     "required": ["order_id"],
     "properties": {"order_id": {"type": "integer"}, "gift": {"type": "boolean"},

@@ -26,12 +26,24 @@ SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => 'order
 SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => NULL, schema => '{"type": "object"}');
 SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/a', event_time => '/b~2', schema => '{"type": "object"}');
 SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/a', schema => NULL);
-SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/order_id', version => '1.1', schema => '{"type": "object"}');
-SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/order_id', version => '01.1.0', schema => '{"type": "object"}');
-SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/order_id', compatibility => 'SOME', schema => '{"type": "object"}');
-SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/order_id', enforcement => 'warn', schema => '{"type": "object"}');
+SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/order_id', version => '1.1', description => 'a customer placed an order', schema => '{"type": "object"}');
+SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/order_id', version => '01.1.0', description => 'a customer placed an order', schema => '{"type": "object"}');
+SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/order_id', compatibility => 'SOME', description => 'a customer placed an order', schema => '{"type": "object"}');
+SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/order_id', enforcement => 'warn', description => 'a customer placed an order', schema => '{"type": "object"}');
 SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/order_id', version => '1.0.0',
-    schema => '{"type": "object", "properties": {"order_id": {"type": "string"}}, "required": ["order_id"]}');
+    description => 'a customer placed an order', schema => '{"type": "object", "properties": {"order_id": {"type": "string"}}, "required": ["order_id"]}');
+
+-- What happened in the business is said in every contract, there or in its schema.
+SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPaid', key => '/order_id', schema => '{"type": "object"}');
+SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPaid', key => '/order_id', description => E' \t\n',
+    schema => '{"type": "object", "description": ""}');
+SELECT * FROM mesh_outbox.check_contract('sales.orders', 'OrderPaid', key => '/order_id', schema => 'true');
+SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPaid', key => '/order_id', schema => '{
+    "description": "a customer paid", "type": "object", "properties": {"order_id": {"type": "string"}}, "required": ["order_id"]}');
+SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPaid', key => '/order_id', description => 'the bank confirmed', schema => '{
+    "description": "a customer paid", "type": "object", "properties": {"order_id": {"type": "string"}}, "required": ["order_id"]}');
+SELECT version, description FROM mesh_outbox.contracts WHERE event_type = 'OrderPaid' ORDER BY contract_id;
+SELECT mesh_outbox.withdraw_proposal('sales.orders', 'OrderPaid', version) FROM mesh_outbox.contracts WHERE event_type = 'OrderPaid';
 
 -- Nobody else proposes, activates or retires for us.
 SET ROLE regress_other;
@@ -53,12 +65,12 @@ SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPlaced', '2.0.0');
 SELECT mesh_outbox.activate_contract('sales.orders', 'OrderGone', '1.0.0');
 
 -- Later ones are numbered for us; the highest that is active is in force.
-SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/order_id', event_time => '/placed_at', schema => '{
+SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/order_id', event_time => '/placed_at', description => 'a customer placed an order', schema => '{
     "type": "object",
     "properties": {"order_id": {"type": "string"}, "placed_at": {"type": "string", "format": "date-time"},
                    "discount_code": {"type": "string"}},
     "required": ["order_id", "placed_at"]}');
-SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/order_id', event_time => '/placed_at', schema => '{
+SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/order_id', event_time => '/placed_at', description => 'a customer placed an order', schema => '{
     "type": "object",
     "properties": {"order_id": {"type": "string"}, "placed_at": {"type": "string", "format": "date-time"},
                    "discount_code": {"type": "string"}, "note": {"type": "string"}},
@@ -71,7 +83,7 @@ SELECT end_reason FROM mesh_outbox.contracts WHERE version = '1.1.0';
 SELECT mesh_outbox.withdraw_proposal('sales.orders', 'OrderPlaced', '1.2.0');
 
 -- A new major is a stream of its own.
-SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/id', version => '2.0.0', schema => '{
+SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/id', version => '2.0.0', description => 'a customer placed an order', schema => '{
     "type": "object", "properties": {"id": {"type": "string", "format": "uuid"}}, "required": ["id"]}');
 SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPlaced', '2.0.0');
 SELECT version, status, in_force, topic, ce_type FROM mesh_outbox.contracts ORDER BY contract_id;
@@ -97,7 +109,7 @@ UPDATE mesh_outbox.contract SET event_time_pointer = '/at' WHERE event_time_poin
 -- The product's new settings are for later proposals.
 SET ROLE regress_sales;
 SELECT mesh_outbox.alter_product('sales.orders', content_mode => 'structured', topic_config => '{"cleanup.policy": "compact"}');
-SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/id', version => '3.0.0', topic => 'orders.v3', schema => '{
+SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/id', version => '3.0.0', topic => 'orders.v3', description => 'a customer placed an order', schema => '{
     "type": "object", "properties": {"id": {"type": "string", "format": "uuid"}}, "required": ["id"]}');
 RESET ROLE;
 SELECT major, minor, topic, content_mode, topic_config FROM mesh_outbox.contract ORDER BY contract_id;

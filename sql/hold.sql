@@ -9,7 +9,7 @@ CREATE SCHEMA hold AUTHORIZATION hold_team;
 SELECT mesh_outbox.create_domain('hold', owner => 'hold_team', description => 'tests');
 SET ROLE hold_team;
 SELECT mesh_outbox.create_product('hold.orders', purpose => 'tests');
-SELECT mesh_outbox.propose_contract('hold.orders', 'OrderPlaced', key => '/id', schema => '{
+SELECT mesh_outbox.propose_contract('hold.orders', 'OrderPlaced', key => '/id', description => 'a customer placed an order', schema => '{
     "type": "object", "required": ["id"], "properties": {"id": {"type": "integer"}}}');
 SELECT mesh_outbox.activate_contract('hold.orders', 'OrderPlaced', '1.0.0');
 CREATE TABLE hold.outbox (event_type text, payload jsonb, note text);

@@ -61,7 +61,7 @@ SELECT version, topic FROM mesh_outbox.contracts WHERE in_force ORDER BY version
 
 -- An optional field that a consumer reads if present cannot go in silence.
 SELECT rule, path, breaks, message FROM mesh_outbox.check_contract('sales.orders', 'OrderPlaced', key => '/order_id', version => '1.1.0',
-    schema => '{"type": "object", "properties": {"order_id": {"type": "string"}, "user_id": {"type": "integer"},
+    description => 'a customer placed an order', schema => '{"type": "object", "properties": {"order_id": {"type": "string"}, "user_id": {"type": "integer"},
                 "address": {"type": "object", "properties": {"city": {"type": "string"}, "zip": {"type": "string"}}, "required": ["city"]}},
                 "required": ["order_id", "user_id", "address"]}');
 -- One that nobody names may, once the producers stopped sending it.
@@ -138,7 +138,7 @@ SELECT version FROM mesh_outbox.contracts WHERE in_force ORDER BY version;
 
 -- A changed key breaks order, whatever the schema says.
 SELECT rule, path, breaks, message FROM mesh_outbox.check_contract('sales.orders', 'OrderPlaced', key => '/user_id', version => '1.3.0',
-    schema => '{"type": "object", "properties": {"order_id": {"type": "string"}, "user_id": {"type": ["integer", "string"]},
+    description => 'a customer placed an order', schema => '{"type": "object", "properties": {"order_id": {"type": "string"}, "user_id": {"type": ["integer", "string"]},
                 "address": {"type": "object", "properties": {"city": {"type": "string"}, "zip": {"type": "string"}}, "required": ["city"]},
                 "note": {"type": "string"}, "discount_code": {"type": "string"}},
                 "required": ["order_id", "user_id", "address"]}');

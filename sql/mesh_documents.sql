@@ -34,6 +34,10 @@ CREATE TABLE repository (document jsonb);
 INSERT INTO repository SELECT mesh_outbox.export_contracts('sales');
 GRANT SELECT ON repository TO PUBLIC;
 
+-- Nothing is in it that nobody could understand.
+SELECT mesh_outbox.import_contracts(jsonb_set(document, '{products,0,contracts,1}',
+    (document #> '{products,0,contracts,1}') - 'description'::text || '{"version": "1.2.0"}')) FROM repository;
+
 -- Here everything is as it says.
 SELECT * FROM repository, mesh_outbox.plan_import(document);
 SELECT * FROM mesh_outbox.plan_import('{"some": "thing"}');

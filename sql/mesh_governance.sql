@@ -119,7 +119,7 @@ SELECT mesh_outbox.enable_governance_topic();
 SET ROLE regress_sales;
 SELECT mesh_outbox.create_product('sales.parcels', purpose => 'parcels', partitions => 2);
 SELECT mesh_outbox.propose_contract('sales.parcels', 'Sent', key => '/id',
-    schema => '{"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]}');
+    description => 'a parcel was sent', schema => '{"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]}');
 SELECT mesh_outbox.activate_contract('sales.parcels', 'Sent', '1.0.0');
 SELECT mesh_outbox.create_outbox('sales.parcels', product => 'sales.parcels', publisher => 'main');
 RESET ROLE;
@@ -134,7 +134,7 @@ CREATE FUNCTION control_events(OUT topic text, OUT partition int, OUT event_type
 $$;
 SET ROLE regress_sales;
 SELECT mesh_outbox.propose_contract('sales.parcels', 'Sent', key => '/id',
-    schema => '{"type": "object", "properties": {"id": {"type": "string"}, "weight": {"type": "number"}}, "required": ["id"]}');
+    description => 'a parcel was sent', schema => '{"type": "object", "properties": {"id": {"type": "string"}, "weight": {"type": "number"}}, "required": ["id"]}');
 SELECT mesh_outbox.activate_contract('sales.parcels', 'Sent', '1.1.0');
 RESET ROLE;
 SELECT * FROM control_events();
@@ -142,7 +142,7 @@ SELECT count(*) AS left FROM mesh_outbox.control_event;
 -- A new major has a topic of its own; the old one tells of it too.
 SET ROLE regress_sales;
 SELECT mesh_outbox.propose_contract('sales.parcels', 'Sent', key => '/id', version => '2.0.0',
-    schema => '{"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}');
+    description => 'a parcel was sent', schema => '{"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}');
 SELECT mesh_outbox.activate_contract('sales.parcels', 'Sent', '2.0.0');
 -- What does not change the version in force is not announced.
 SELECT mesh_outbox.deprecate_contract('sales.parcels', 'Sent', '1.1.0');

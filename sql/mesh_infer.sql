@@ -10,6 +10,7 @@ CREATE TABLE "Order Lines" (
     placed_at timestamptz NOT NULL, day date, anything jsonb, gone int, ok boolean);
 ALTER TABLE "Order Lines" DROP COLUMN gone;
 COMMENT ON COLUMN "Order Lines".total IS 'with tax';
+COMMENT ON TABLE "Order Lines" IS 'what customers order';
 SELECT jsonb_pretty(mesh_outbox.infer_contract('"Order Lines"'));
 INSERT INTO "Order Lines" VALUES
     ('0190b5a0-0000-7000-8000-000000000000', 9223372036854775807, 'x', '{small,NULL}', 'large', 1.50, '2026-01-01 00:00+01', '2026-01-01', '[1]', true),
@@ -45,7 +46,7 @@ SELECT mesh_outbox.alter_product('sales.orders', latency => '5 s', retention => 
 SELECT s.source, f.rule, f.path, f.message
 FROM (VALUES ('table', mesh_outbox.infer_contract('checked')),
              ('samples', mesh_outbox.infer_contract(samples => '[{"id": 1, "email": "x", "lines": [{"sku": "a"}]}, {"id": 2}]'))) s (source, inferred),
-     LATERAL mesh_outbox.check_contract('sales.orders', 'OrderChanged', key => '/id', description => 'an order was changed',
+     LATERAL mesh_outbox.check_contract('sales.orders', 'OrderChanged', key => '/id',
                                         schema => s.inferred::json) f;
 DROP TABLE checked;
 DROP DOMAIN percentage;

@@ -124,7 +124,7 @@ RESET mesh_outbox.clock;
 
 -- The policies that ask for all this are there to be switched on.
 SELECT p.policy, i.product, i.message
-FROM unnest(ARRAY['owned', 'business_meaning']) p (policy), mesh_outbox.policy_impact(p.policy) i;
+FROM unnest(ARRAY['owned', 'names']) p (policy), mesh_outbox.policy_impact(p.policy) i;
 
 -- The end of a product.
 SET ROLE regress_sales;

@@ -12,7 +12,7 @@ SELECT mesh_outbox.create_domain('sales', owner => 'Regress "Owner" x''); DROP T
 SELECT name, owner, description FROM mesh_outbox.domains;
 SET ROLE "Regress ""Owner"" x'); DROP TABLE t; --";
 SELECT mesh_outbox.create_product('sales.orders', purpose => 'it''s "orders" \n');
-SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/a ''key'' "with" ünicode', schema => '{
+SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/a ''key'' "with" ünicode', description => 'a customer placed an order', schema => '{
     "type": "object", "properties": {"a ''key'' \"with\" ünicode": {"type": "string"}},
     "required": ["a ''key'' \"with\" ünicode"]}');
 SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPlaced', '1.0.0');

@@ -16,7 +16,7 @@ SELECT mesh_outbox.create_publisher('main', brokers => 'localhost:1', paused => 
 
 SET ROLE regress_sales;
 SELECT mesh_outbox.create_product('sales.orders', purpose => 'orders');
-SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/id', schema => '{
+SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/id', description => 'a customer placed an order', schema => '{
     "type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}');
 SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPlaced', '1.0.0');
 
@@ -71,7 +71,7 @@ INSERT INTO sales.outbox (event_type, payload) VALUES ('OrderPlaced', '{"id": 1}
 SET ROLE regress_sales;
 BEGIN;
 SELECT mesh_outbox.create_product('sales.refunds', purpose => 'refunds');
-SELECT mesh_outbox.propose_contract('sales.refunds', 'Refunded', key => '/id', schema => '{
+SELECT mesh_outbox.propose_contract('sales.refunds', 'Refunded', key => '/id', description => 'a customer got money back', schema => '{
     "type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}');
 SELECT mesh_outbox.create_outbox('sales.refunds', product => 'sales.refunds', publisher => 'main');
 SELECT mesh_outbox.set_outbox_publisher('sales.refunds', NULL);
@@ -82,7 +82,7 @@ ROLLBACK;
 SELECT outbox FROM mesh_outbox.outboxes;
 
 -- A new major leaves INSERTs that name none where they are, until told.
-SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/uuid', version => '2.0.0', schema => '{
+SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/uuid', version => '2.0.0', description => 'a customer placed an order', schema => '{
     "type": "object", "properties": {"uuid": {"type": "string"}}, "required": ["uuid"]}');
 SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPlaced', '2.0.0');
 INSERT INTO sales.outbox (event_type, payload) VALUES ('OrderPlaced', '{"id": 2}');

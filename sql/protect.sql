@@ -12,7 +12,7 @@ CREATE SCHEMA elsewhere AUTHORIZATION regress_sales;
 SELECT mesh_outbox.create_domain('sales', owner => 'regress_sales', description => 'sales');
 SET ROLE regress_sales;
 SELECT mesh_outbox.create_product('sales.orders', purpose => 'orders');
-SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/id', schema => '{
+SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/id', description => 'a customer placed an order', schema => '{
     "type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}');
 SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPlaced', '1.0.0');
 SET client_min_messages = warning;

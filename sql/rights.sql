@@ -32,11 +32,11 @@ SELECT mesh_outbox.assign_duty('informed', 'x', product => 'sales.orders');
 SELECT mesh_outbox.grant_consume('sales.orders', 'other');
 SELECT mesh_outbox.request_access('sales.orders', reason => 'x', consumer => 'empty');
 SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/id',
-    schema => '{"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}');
+    description => 'a customer placed an order', schema => '{"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}');
 SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPlaced', '1.0.0');
 SELECT mesh_outbox.register_consumer('other', 'sales.orders', NULL, contact => 'x');
 SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/id',
-    schema => '{"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}');
+    description => 'a customer placed an order', schema => '{"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}');
 SELECT mesh_outbox.register_consumer('reading', 'sales.orders', 'OrderPlaced', contact => 'y');
 SELECT mesh_outbox.object('other', 'sales.orders', 'OrderPlaced', '1.1.0', reason => 'none');
 SELECT mesh_outbox.override_objection('other', 'sales.orders', 'OrderPlaced', '1.1.0', reason => 'none');
@@ -84,7 +84,7 @@ INSERT INTO attempt (function, statement) VALUES
     ('register_schema', $$mesh_outbox.register_schema('https://example.org/s', '{}')$$),
     ('unregister_schema', $$mesh_outbox.unregister_schema('https://example.org/none')$$),
     ('propose_contract', $$mesh_outbox.propose_contract('sales.orders', 'New', key => '/id',
-        schema => '{"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}')$$),
+        description => 'something new happened', schema => '{"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}')$$),
     ('register_consumer', $$mesh_outbox.register_consumer('other', 'sales.orders', 'OrderPlaced', contact => 'x')$$),
     ('register_consumer', $$mesh_outbox.register_consumer('no login', 'sales.orders', NULL, contact => 'x')$$),
     ('register_consumer', $$mesh_outbox.register_consumer('sales', 'other.mine', NULL, contact => 'x')$$),

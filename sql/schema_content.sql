@@ -27,7 +27,7 @@ SELECT schema_pointer, message, hint FROM mesh_outbox.check_schema('{"x-assert-c
     "a": {"x-assert-content": true}, "b": {"contentEncoding": "quoted-printable"}}}', contract => true);
 
 \o /dev/null
-SELECT mesh_outbox.propose_contract('content.letters', 'Scanned', key => '/id', schema => content.schema(true));
+SELECT mesh_outbox.propose_contract('content.letters', 'Scanned', key => '/id', description => 'a letter was scanned', schema => content.schema(true));
 SELECT mesh_outbox.activate_contract('content.letters', 'Scanned', '1.0.0');
 SELECT mesh_outbox.create_outbox('content.outbox', product => 'content.letters');
 \o
@@ -48,7 +48,7 @@ SELECT item, value FROM mesh_outbox.explain_event('content.outbox', 'Scanned', '
 CREATE VIEW content.findings AS
     SELECT asserted, field, f.breaks, f.message
     FROM (VALUES (true, 'a'), (true, 'b'), (false, 'a')) v (asserted, field),
-         mesh_outbox.check_contract('content.letters', 'Scanned', key => '/id', schema => content.schema(asserted, field)) f
+         mesh_outbox.check_contract('content.letters', 'Scanned', key => '/id', description => 'a letter was scanned', schema => content.schema(asserted, field)) f
     WHERE f.rule = 'compatibility' ORDER BY 1 DESC, 2, 3;
 SELECT * FROM content.findings;
 

@@ -7,7 +7,7 @@ CREATE SCHEMA schema_explain AUTHORIZATION schema_explain_team;
 SELECT mesh_outbox.create_domain('explain', owner => 'schema_explain_team', description => 'tests of explain_event');
 SET ROLE schema_explain_team;
 SELECT mesh_outbox.create_product('explain.orders', purpose => 'what customers order', partitions => 6);
-SELECT mesh_outbox.propose_contract('explain.orders', 'OrderPlaced', key => '/order/a~1b', schema => '{
+SELECT mesh_outbox.propose_contract('explain.orders', 'OrderPlaced', key => '/order/a~1b', description => 'a customer placed an order', schema => '{
     "type": "object", "required": ["order"],
     "properties": {"order": {"type": "object", "required": ["a/b"], "properties": {"a/b": {"type": "string"}}},
                    "qty": {"type": "integer", "minimum": 1}}}');

@@ -137,7 +137,8 @@ CREATE TABLE mesh_outbox.contract (
     enforcement_reason text,
     -- when the enforcement was last set
     enforced_at        timestamptz NOT NULL DEFAULT now(),
-    description        text,
+    -- what happened in the business
+    description        text NOT NULL CHECK (description ~ '\S'),
     compatibility      text NOT NULL DEFAULT 'FULL_TRANSITIVE'
         CHECK (compatibility IN ('NONE', 'BACKWARD', 'FORWARD', 'FULL', 'BACKWARD_TRANSITIVE',
                                  'FORWARD_TRANSITIVE', 'FULL_TRANSITIVE')),

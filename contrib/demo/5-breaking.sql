@@ -6,7 +6,7 @@ SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', version => '1
 -- The same as a table, without asking for anything: whom would it break?
 SELECT rule, path, breaks, counterexample ->> 'user_id' AS for_example
 FROM mesh_outbox.check_contract('sales.orders', 'OrderPlaced', version => '1.2.0', key => '/order_id',
-    schema => :'uuid_schema')
+    description => 'a customer has ordered, perhaps with a discount', schema => :'uuid_schema')
 WHERE severity = 'error';
 
 -- A new major is a stream of its own, so it asks for nobody's consent.

@@ -171,6 +171,29 @@ END
 $$;
 COMMENT ON FUNCTION mesh_outbox.check_anomalies(jsonb) IS 'error if a contract''s anomalies cannot be right';
 
+-- A schema that describes itself need not be described twice.
+CREATE FUNCTION mesh_outbox.contract_description(product text, event_type text, description text, schema json)
+    RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF description ~ '\S' THEN
+        RETURN description;
+    ELSIF schema::jsonb ->> 'description' ~ '\S' THEN
+        RETURN schema::jsonb ->> 'description';
+    END IF;
+    RAISE EXCEPTION USING
+        ERRCODE = 'null_value_not_allowed',
+        MESSAGE = format('the contract of event type "%s" of product "%s" has no description', event_type, product),
+        DETAIL = 'A schema says what an event looks like, not what happened in the business.',
+        HINT = format('mesh_outbox.propose_contract(%L, %L, …, description => ''what happened, in a sentence''), or "description" at the root of the schema.',
+                      product, event_type);
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.contract_description(text, text, text, json) IS
+    'what a contract is about: as given, else as the schema''s root says; error if neither does';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.contract_description(text, text, text, json) FROM PUBLIC;
+
 -- The version as it would be recorded: arguments checked, defaults filled in.
 CREATE FUNCTION mesh_outbox.draft_contract(
     product text, event_type text, schema json, key text, version text, event_time text,
@@ -210,6 +233,7 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'schema must not be NULL';
     END IF;
     draft.resolved_schema := mesh_outbox.resolve_schema(schema);
+    draft.description := mesh_outbox.contract_description(product, event_type, description, schema);
     version := coalesce(version, mesh_outbox.next_version(product, event_type));
     numbers := mesh_outbox.version_numbers(version);
     IF EXISTS (SELECT FROM mesh_outbox.contract c
@@ -228,7 +252,6 @@ BEGIN
     draft.patch := numbers[3];
     draft.status := 'proposed';
     draft.enforcement := enforcement;
-    draft.description := description;
     draft.compatibility := compatibility;
     draft.open := open;
     draft.schema := schema::jsonb;
@@ -331,7 +354,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.propose_contract(text, text, json, text, text, text, text, text, text, boolean, text, text, interval, interval, json, json, jsonb) IS
-    'checks and records a contract version that is not yet in force, and tells its consumers; returns its version (default: 1.0.0, then the next minor). key and event_time are JSON Pointers into the payload; max_lateness is how long before its insertion an event may have happened; headers is a JSON Schema of the row''s headers, beside which others may be there, key_schema one of the key as a text. anomalies says which broken rules do not refuse an event: [{"path": "/lines/*/qty", "rule": "minimum", "action": "observe"}], named as in violated_rules, action observe, quarantine or reject, the first that fits decides, no rule means any. Refused when it breaks somebody, unless override_reason says why it must be; then consumers have the product''s notice of a breaking change (14 days), or what notice says';
+    'checks and records a contract version that is not yet in force, and tells its consumers; returns its version (default: 1.0.0, then the next minor). description says what happened in the business, and is required, here or as "description" at the root of the schema. key and event_time are JSON Pointers into the payload; max_lateness is how long before its insertion an event may have happened; headers is a JSON Schema of the row''s headers, beside which others may be there, key_schema one of the key as a text. anomalies says which broken rules do not refuse an event: [{"path": "/lines/*/qty", "rule": "minimum", "action": "observe"}], named as in violated_rules, action observe, quarantine or reject, the first that fits decides, no rule means any. Refused when it breaks somebody, unless override_reason says why it must be; then consumers have the product''s notice of a breaking change (14 days), or what notice says';
 
 CREATE FUNCTION mesh_outbox.check_enforcement(enforcement text) RETURNS void
     LANGUAGE plpgsql IMMUTABLE
@@ -563,6 +586,7 @@ COMMENT ON COLUMN mesh_outbox.contracts.in_force IS
     'whether INSERTs of this major are checked against this version: the highest that is active or deprecated';
 COMMENT ON COLUMN mesh_outbox.contracts.rollout IS 'per cent of the keys that the enforcement is applied to; events of the others are observed';
 COMMENT ON COLUMN mesh_outbox.contracts.enforced_at IS 'when the enforcement was last set';
+COMMENT ON COLUMN mesh_outbox.contracts.description IS 'what happened in the business';
 COMMENT ON COLUMN mesh_outbox.contracts.key IS 'JSON Pointer to the payload''s value that becomes the Kafka key';
 COMMENT ON COLUMN mesh_outbox.contracts.event_time IS 'JSON Pointer to the payload''s event time; NULL when it has none';
 COMMENT ON COLUMN mesh_outbox.contracts.sunset_at IS 'announced end of a deprecated version; it stays in force until it is retired';

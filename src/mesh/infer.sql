@@ -169,12 +169,14 @@ BEGIN
             ERRCODE = 'invalid_parameter_value',
             MESSAGE = 'samples must be an array of events';
     ELSIF samples IS NOT NULL THEN
-        RETURN mesh_outbox.schema_of_samples(ARRAY(SELECT e FROM jsonb_array_elements(samples) e));
+        RETURN mesh_outbox.schema_of_samples(ARRAY(SELECT e FROM jsonb_array_elements(samples) e))
+               || jsonb_build_object('description', format('inferred from %s samples', jsonb_array_length(samples)));
     END IF;
     EXECUTE format('SELECT coalesce(array_agg(to_jsonb(t)), ''{}'') FROM (SELECT * FROM %s LIMIT $1) t', source)
     INTO seen USING max_rows;
     RETURN (
         SELECT jsonb_build_object('type', 'object',
+                   'description', coalesce(obj_description(source, 'pg_class'), format('inferred from table %s', source)),
                    'properties', jsonb_object_agg(a.attname, mesh_outbox.dressed_schema(
                        CASE WHEN a.attnotnull THEN t.schema
                             ELSE t.schema
@@ -200,4 +202,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.infer_contract(regclass, jsonb, int) IS
-    'a first schema for events that are a table''s rows (to_jsonb), from column types, domains, NOT NULL, CHECK, comments and what max_rows rows hold; or for events like the samples, a JSON array of them. For propose_contract, after a look at it: limits leave room for twice what was seen, and personal data is marked by its name';
+    'a first schema for events that are a table''s rows (to_jsonb), from column types, domains, NOT NULL, CHECK, comments and what max_rows rows hold; or for events like the samples, a JSON array of them. For propose_contract, after a look at it: say in "description" what happened in the business; limits leave room for twice what was seen, and personal data is marked by its name';

@@ -459,14 +459,3 @@ CREATE FUNCTION mesh_outbox.policy_owned(contract jsonb)
     END;
 COMMENT ON FUNCTION mesh_outbox.policy_owned(jsonb) IS
     'a product has an accountable owner, a promise and a retention: readers build on it and must know whom to ask';
-
-CREATE FUNCTION mesh_outbox.policy_business_meaning(contract jsonb)
-    RETURNS TABLE (severity text, path text, message text)
-    LANGUAGE sql STABLE
-    SET search_path = pg_catalog, pg_temp
-    BEGIN ATOMIC
-        SELECT 'error', NULL::text, 'the business meaning is not described'
-        WHERE length(btrim(coalesce(contract ->> 'description', ''))) < 10;
-    END;
-COMMENT ON FUNCTION mesh_outbox.policy_business_meaning(jsonb) IS
-    'the contract says what happened in the business, in ten characters at least: a schema says only what it looks like';

@@ -157,11 +157,6 @@ BEGIN
     RETURN QUERY SELECT * FROM mesh_outbox.overlap_findings(contract);
     RETURN QUERY SELECT * FROM mesh_outbox.term_findings(contract);
     RETURN QUERY SELECT * FROM mesh_outbox.policy_findings(contract);
-
-    IF coalesce(contract.description, '') = '' THEN
-        RETURN QUERY SELECT 'warning', 'description', NULL::text, 'people who look for it',
-                     'the business meaning is not described', NULL::jsonb, 'description => ''…'' at the proposal';
-    END IF;
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.proposal_findings(mesh_outbox.contract) IS

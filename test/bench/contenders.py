@@ -101,7 +101,7 @@ class Ours(Contender):
         sql("SELECT mesh_outbox.create_product('bench.orders', purpose => 'b', topic => %s,"
             " partitions => %s, header_set => %s)", self.topic, PARTITIONS, self.header_set)
         sql("SELECT mesh_outbox.propose_contract('bench.orders', 'OrderPlaced', schema => %s,"
-            " key => '/id', version => '1.0.0')", SCHEMA)
+            " key => '/id', version => '1.0.0', description => 'a customer placed an order')", SCHEMA)
         sql("SELECT mesh_outbox.activate_contract('bench.orders', 'OrderPlaced', '1.0.0')")
         sql("SELECT mesh_outbox.create_outbox('bench.outbox', product => 'bench.orders')")
         sql(procedure(self.insert + "VALUES ('OrderPlaced', " + PAYLOAD.format(id="i") + ")"))

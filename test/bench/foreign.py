@@ -80,7 +80,7 @@ class Bench:
         sql("SELECT mesh_outbox.create_domain('bench', owner => 'postgres', description => 'b')")
         sql("SELECT mesh_outbox.create_product('bench.orders', purpose => 'b', partitions => 4)")
         sql("SELECT mesh_outbox.propose_contract('bench.orders', 'OrderPlaced', schema => %s,"
-            " key => '/id', version => '1.0.0')", SCHEMA)
+            " key => '/id', version => '1.0.0', description => 'a customer placed an order')", SCHEMA)
         sql("SELECT mesh_outbox.activate_contract('bench.orders', 'OrderPlaced', '1.0.0')")
         self.add_outbox("bench.outbox")
         sql("CREATE TABLE bench.unrelated (id bigserial PRIMARY KEY, customer text,"

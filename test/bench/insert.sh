@@ -68,7 +68,7 @@ sql > /dev/null << 'SQL'
 CREATE EXTENSION mesh_outbox;
 SELECT mesh_outbox.create_domain('sales', owner => current_user, description => 'bench');
 SELECT mesh_outbox.create_product('sales.orders', purpose => 'bench');
-SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/order_id', schema => '{
+SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/order_id', description => 'a customer placed an order', schema => '{
   "type": "object",
   "required": ["order_id", "customer", "placed_at", "currency", "lines"],
   "properties": {

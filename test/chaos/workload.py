@@ -62,7 +62,7 @@ def add_product(server, topic, partitions):
                " partitions => %s, topic_config => jsonb_build_object('max.message.bytes', %s::text))",
                topic, topic, partitions, str(LIMITS.get(topic, 900000)))
     server.sql("SELECT mesh_outbox.propose_contract(%s, 'ThingHappened', schema => %s,"
-               " key => '/key', version => %s)", topic, SCHEMA, FIRST_VERSION)
+               " key => '/key', version => %s, description => 'a thing happened')", topic, SCHEMA, FIRST_VERSION)
     server.sql("SELECT mesh_outbox.activate_contract(%s, 'ThingHappened', %s)", topic, FIRST_VERSION)
     # Every new version is like the one before; nothing is to be found out.
     server.sql("SELECT mesh_outbox.set_change_rules(%s, trial_events => 0)", topic)
@@ -181,7 +181,7 @@ class Activation(threading.Thread):
                     "SELECT version FROM mesh_outbox.contracts WHERE product = %s AND status = 'proposed'",
                     [self.topic]).fetchone() or c.execute(
                     "SELECT mesh_outbox.propose_contract(%s, 'ThingHappened', schema => %s, key => '/key',"
-                    " compatibility => 'NONE')", [self.topic, SCHEMA]).fetchone()
+                    " compatibility => 'NONE', description => 'a thing happened')", [self.topic, SCHEMA]).fetchone()
                 c.execute("CALL mesh_outbox.cut_over(%s, 'ThingHappened', %s, timeout => '10 s')",
                           [self.topic, pending[0]])
         except psycopg.Error:

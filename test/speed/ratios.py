@@ -58,7 +58,7 @@ class Ratios:
         sql("SELECT mesh_outbox.create_product('bench.orders', purpose => 'b', partitions => %s)",
             PARTITIONS)
         sql("SELECT mesh_outbox.propose_contract('bench.orders', 'OrderPlaced', schema => %s,"
-            " key => '/id', version => '1.0.0')", SCHEMA)
+            " key => '/id', version => '1.0.0', description => 'a customer placed an order')", SCHEMA)
         sql("SELECT mesh_outbox.activate_contract('bench.orders', 'OrderPlaced', '1.0.0')")
         sql("SELECT mesh_outbox.create_outbox('bench.outbox', product => 'bench.orders')")
         sql("CREATE TABLE bench.plain (LIKE bench.outbox, PRIMARY KEY (event_id))")

@@ -23,7 +23,7 @@ $node->safe_psql('postgres', q(
 	SELECT mesh_outbox.create_product('sales.orders', purpose => 'p', topic => 'sales.orders', partitions => 1);));
 $node->safe_psql('postgres', qq(
 	SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', schema => \$s\$$MeshOutbox::Test::SCHEMA\$s\$,
-		key => '/id', version => '1.0.0');
+		key => '/id', version => '1.0.0', description => 'a customer placed an order');
 	SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPlaced', '1.0.0')));
 $node->safe_psql('postgres', q(
 	SELECT mesh_outbox.create_outbox('sales.outbox', product => 'sales.orders');

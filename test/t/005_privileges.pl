@@ -47,7 +47,7 @@ sub denied
 
 my $product = q(SELECT mesh_outbox.create_product('sales.orders', purpose => 'p', topic => 'sales.orders', partitions => 1));
 my $propose = qq(SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced',
-	schema => \$s\$$MeshOutbox::Test::SCHEMA\$s\$, key => '/id', version => '1.0.0'));
+	schema => \$s\$$MeshOutbox::Test::SCHEMA\$s\$, key => '/id', version => '1.0.0', description => 'a customer placed an order'));
 my $activate = q(SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPlaced', '1.0.0'));
 my $outbox = q(SELECT mesh_outbox.create_outbox('sales.outbox', product => 'sales.orders'));
 

@@ -199,11 +199,11 @@ my $before = () = consume_all($kafka, @topics);
 $node->safe_psql('postgres', q(
 	SELECT mesh_outbox.create_product('sales.stock', purpose => 'tests', partitions => 2,
 		content_mode => 'structured', topic_config => '{"cleanup.policy": "compact"}');
-	SELECT mesh_outbox.propose_contract('sales.stock', 'Counted', key => '/id',
+	SELECT mesh_outbox.propose_contract('sales.stock', 'Counted', key => '/id', description => 'somebody counted the stock',
 		schema => '{"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]}');
 	SELECT mesh_outbox.activate_contract('sales.stock', 'Counted', '1.0.0');
 	SELECT mesh_outbox.create_outbox('sales.stock', product => 'sales.stock');
-	SELECT mesh_outbox.propose_contract('sales.stock', 'Counted', key => '/id', version => '2.0.0',
+	SELECT mesh_outbox.propose_contract('sales.stock', 'Counted', key => '/id', version => '2.0.0', description => 'somebody counted the stock',
 		schema => '{"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}');
 	SELECT mesh_outbox.activate_contract('sales.stock', 'Counted', '2.0.0');
 	INSERT INTO sales.stock (event_type, major_version, payload) VALUES ('Counted', 1, '{"id": "x"}'), ('Counted', 2, '{"id": 1}');

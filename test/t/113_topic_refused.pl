@@ -73,7 +73,7 @@ becomes_dead('narrow', 'other number of partitions');
 note 'mended: a version with other settings';
 $node->safe_psql('postgres', qq(
 	SELECT mesh_outbox.alter_product('sales.odd', topic_config => '{}');
-	SELECT mesh_outbox.propose_contract('sales.odd', 'OrderPlaced', version => '1.0.1', key => '/id',
+	SELECT mesh_outbox.propose_contract('sales.odd', 'OrderPlaced', version => '1.0.1', key => '/id', description => 'a customer placed an order',
 		schema => '$MeshOutbox::Test::SCHEMA');
 	CALL mesh_outbox.cut_over('sales.odd', 'OrderPlaced', '1.0.1')));
 emit_into_crash($node, emit_sql('odd-mended', 1, 'sales.odd'));

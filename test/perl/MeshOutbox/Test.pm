@@ -326,7 +326,7 @@ sub extra_outbox
 		SELECT mesh_outbox.create_product('$product', purpose => 'tests', topic => '$topic',
 			partitions => $partitions$more);
 		SELECT mesh_outbox.propose_contract('$product', 'OrderPlaced', schema => \$s\$$SCHEMA\$s\$,
-			key => '/id', version => '1.0.0');
+			key => '/id', version => '1.0.0', description => 'a customer placed an order');
 		SELECT mesh_outbox.activate_contract('$product', 'OrderPlaced', '1.0.0');
 		SELECT mesh_outbox.create_outbox('$table', product => '$product'$to);
 	));
