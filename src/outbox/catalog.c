@@ -192,13 +192,19 @@ read_version(const CatalogRow *row, MoContractVersion *version)
 	version->status = word_index(statuses, column_text(row, "status"));
 }
 
+static const char *const enforcement_words[] =
+{"off", "observe", "quarantine", "enforce", NULL};
+
 static MoEnforcement
 read_enforcement(const CatalogRow *row)
 {
-	static const char *const words[] =
-	{"off", "observe", "quarantine", "enforce", NULL};
+	return word_index(enforcement_words, column_text(row, "enforcement"));
+}
 
-	return word_index(words, column_text(row, "enforcement"));
+const char *
+mo_catalog_enforcement_word(MoEnforcement enforcement)
+{
+	return enforcement_words[enforcement];
 }
 
 static void
@@ -303,6 +309,24 @@ mo_catalog_get_contract(int64 contract_id, MoContractRow *row)
 {
 	return get_by_key("contract", "contract_pkey", "contract_id", F_INT8EQ,
 					  Int64GetDatum(contract_id), read_contract, row);
+}
+
+void
+mo_catalog_read_contract(HeapTupleHeader header, MoContractRow *contract)
+{
+	HeapTupleData tuple = {
+		.t_len = HeapTupleHeaderGetDatumLength(header),
+		.t_data = header,
+	};
+	CatalogRow	row = {.tuple = &tuple};
+
+	row.rel = table_open(mo_catalog_table("contract"), AccessShareLock);
+	if (HeapTupleHeaderGetTypeId(header) != row.rel->rd_rel->reltype)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("this is no row of %s.contract", MO_SCHEMA)));
+	read_contract(&row, contract);
+	table_close(row.rel, AccessShareLock);
 }
 
 MoEnforcement

@@ -9,6 +9,7 @@
 #ifndef MO_CATALOG_H
 #define MO_CATALOG_H
 
+#include "access/htup.h"
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 #include "utils/jsonb.h"
@@ -73,6 +74,13 @@ extern bool mo_catalog_get_outbox(int32 outbox_id, MoOutboxRow *row);
 /* Is this table registered as an outbox?  False too when nothing can be. */
 extern bool mo_catalog_is_outbox(Oid relation);
 extern bool mo_catalog_get_contract(int64 contract_id, MoContractRow *row);
+
+/* From a row that need not be in the table; error when it is another's. */
+extern void mo_catalog_read_contract(HeapTupleHeader header,
+									 MoContractRow *row);
+
+/* enforce, quarantine, … as the catalog and people write it. */
+extern const char *mo_catalog_enforcement_word(MoEnforcement enforcement);
 
 /* What no contract of this database is enforced beyond. */
 extern MoEnforcement mo_catalog_get_enforcement_cap(void);

@@ -107,27 +107,6 @@ find_contract(Event *event)
 }
 
 /*
- * How strictly the contract is applied to this event, which is in breach of
- * it.  Outside the share of the keys that it is rolled out to, it is observed;
- * an event without a key is in the first share.
- */
-static MoEnforcement
-enforcement_for(const Event *event)
-{
-	const MoContract *contract = event->row.contract;
-	JsonbValue	value;
-	text	   *key;
-
-	if (contract->rollout == 100 || contract->enforcement <= MO_ENFORCE_OBSERVE)
-		return contract->enforcement;
-	key = mo_pointer_get(contract->key, event->row.payload, &value) ?
-		mo_key_text(&value) : NULL;
-	return (key == NULL ? 0 :
-			mo_key_bucket(VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key))) <
-		contract->rollout ? contract->enforcement : MO_ENFORCE_OBSERVE;
-}
-
-/*
  * A rule of the contract, which is not off, is broken: may the row pass all
  * the same?  If it may not, the caller refuses it, and nothing else counts.
  */
@@ -136,7 +115,7 @@ tolerate(Event *event, MoViolation *violation)
 {
 	const MoContract *contract = event->row.contract;
 	MoEnforcement strictness =
-		Min(enforcement_for(event),
+		Min(mo_contract_enforcement(contract, event->row.payload),
 			mo_anomalies_judge(contract->anomalies,
 							   violation->instance_pointer,
 							   violation->keyword));
@@ -207,7 +186,8 @@ judge_payload(Event *event)
 			mo_refuse_payload(&event->row, violation);
 	}
 	if (list_length(violations) > MAX_COUNTED_RULES &&
-		enforcement_for(event) == MO_ENFORCE_ENFORCE)
+		mo_contract_enforcement(contract, event->row.payload) ==
+		MO_ENFORCE_ENFORCE)
 	{
 		mo_registry_count_violation(contract, MO_VIOLATION_REFUSED,
 									event->now);
@@ -308,15 +288,8 @@ static void
 check_lateness(Event *event, TimestampTz time)
 {
 	const MoContract *contract = event->row.contract;
-	TimestampTz earliest;
 
-	if (contract->max_lateness == NULL)
-		return;
-	earliest = DatumGetTimestampTz(
-		DirectFunctionCall2(timestamptz_mi_interval,
-							TimestampTzGetDatum(event->now),
-							IntervalPGetDatum(contract->max_lateness)));
-	if (time < earliest &&
+	if (mo_event_time_is_late(time, event->now, contract->max_lateness) &&
 		!tolerate_rule(event, contract->event_time, "lateness"))
 		mo_refuse_late(&event->row, time);
 }

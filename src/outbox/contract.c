@@ -3,13 +3,15 @@
  * contract.c
  *	  From a contract's row to what the check applies.
  *
- * Called by the registry, which keeps the result.  Everything is allocated in
- * the context given; after an error that is the caller's to delete.
+ * Called by the registry, which keeps the result, and by validate.c, which
+ * applies versions that are not there yet.  Everything is allocated in the
+ * context given; after an error that is the caller's to delete.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "outbox/key.h"
 #include "outbox/registry.h"
 
 static void
@@ -101,4 +103,23 @@ mo_contract_compile(const MoContractRow *row, MemoryContext context)
 	contract = compile(row, context);
 	error_context_stack = callback.previous;
 	return contract;
+}
+
+/*
+ * Outside the share of the keys that it is rolled out to, it is observed; an
+ * event without a key is in the first share.
+ */
+MoEnforcement
+mo_contract_enforcement(const MoContract *contract, Jsonb *payload)
+{
+	JsonbValue	value;
+	text	   *key;
+
+	if (contract->rollout == 100 || contract->enforcement <= MO_ENFORCE_OBSERVE)
+		return contract->enforcement;
+	key = mo_pointer_get(contract->key, payload, &value) ?
+		mo_key_text(&value) : NULL;
+	return (key == NULL ? 0 :
+			mo_key_bucket(VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key))) <
+		contract->rollout ? contract->enforcement : MO_ENFORCE_OBSERVE;
 }

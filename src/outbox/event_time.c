@@ -13,7 +13,9 @@
 
 #include <ctype.h>
 
+#include "utils/builtins.h"
 #include "utils/datetime.h"
+#include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 
 #include "outbox/event_time.h"
@@ -120,4 +122,16 @@ mo_event_time_parse(const char *text, int len, TimestampTz *time)
 		!read_zone(&in, &zone) || in.at != in.end || !fields_in_range(&tm))
 		return false;
 	return tm2timestamp(&tm, usecs, &zone, time) == 0;
+}
+
+bool
+mo_event_time_is_late(TimestampTz time, TimestampTz inserted_at,
+					  const Interval *max_lateness)
+{
+	if (max_lateness == NULL)
+		return false;
+	return time < DatumGetTimestampTz(
+		DirectFunctionCall2(timestamptz_mi_interval,
+							TimestampTzGetDatum(inserted_at),
+							IntervalPGetDatum(max_lateness)));
 }

@@ -13,4 +13,8 @@
 /* An RFC 3339 date-time of "len" bytes; false when it is none. */
 extern bool mo_event_time_parse(const char *text, int len, TimestampTz *time);
 
+/* Did it happen longer before its insertion than that?  NULL: never. */
+extern bool mo_event_time_is_late(TimestampTz time, TimestampTz inserted_at,
+								  const Interval *max_lateness);
+
 #endif							/* MO_EVENT_TIME_H */

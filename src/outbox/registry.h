@@ -58,6 +58,10 @@ typedef struct MoContract
 extern MoContract *mo_contract_compile(const MoContractRow *row,
 									   MemoryContext context);
 
+/* contract.c: how strictly it is applied to an event that is in breach of it. */
+extern MoEnforcement mo_contract_enforcement(const MoContract *contract,
+											 Jsonb *payload);
+
 /* One table, or partition, that events are inserted into. */
 typedef struct MoTable
 {

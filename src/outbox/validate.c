@@ -1,34 +1,72 @@
 /*-------------------------------------------------------------------------
  *
  * validate.c
- *	  What the check would say about a payload, all of it.
+ *	  What the check would say about an event, all of it.
  *
- * Called by mesh_outbox.validate(), which finds the contract.  The check
- * itself stops at the first violation; a person who writes a producer wants
- * to see them all, for any version, and without inserting anything.
+ * Called by mesh_outbox.validate(), which has a payload and wants to know for
+ * a person who writes a producer; by the trial of a proposal on stored events
+ * and by the retry of dead letters, which have whole rows.  The check itself
+ * stops at the first violation it does not tolerate; here all are told, for
+ * any version, and without inserting anything.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "compat.h"
 #include "outbox/event_time.h"
 #include "outbox/key.h"
 #include "outbox/registry.h"
 
+/* Columns of event_violations(); contract_violations() has all but the last. */
+#define NCOLUMNS	7
+
+/* An event in the hands of one of the functions below. */
+typedef struct Trial
+{
+	ReturnSetInfo *rsinfo;
+	const MoContract *contract;
+	Jsonb	   *payload;
+	/* what a row has beside it */
+	Jsonb	   *headers;		/* NULL: none */
+	text	   *key;			/* NULL: not given */
+	bool		has_time;		/* "time" is given */
+	TimestampTz time;
+	bool		has_insertion;	/* "inserted_at" is known */
+	TimestampTz inserted_at;
+	MoEnforcement enforcement;	/* nothing is taken more strictly */
+} Trial;
+
+/* A contract that is no row of the catalog, kept with the call site. */
+typedef struct KeptContract
+{
+	MemoryContext context;
+	HeapTupleHeader row;		/* the bytes it was compiled from */
+	const MoContract *contract;
+} KeptContract;
+
 PG_FUNCTION_INFO_V1(mo_validate_payload);
+PG_FUNCTION_INFO_V1(mo_validate_event);
+PG_FUNCTION_INFO_V1(mo_validate_event_time);
+
+/* ----------------------------------------------------------------
+ * Telling
+ * ----------------------------------------------------------------
+ */
 
 /* What there is to do, or that the contract does not refuse it. */
 static const char *
-hint_for(const MoContract *contract, const MoViolation *violation)
+hint_for(const MoViolation *violation, MoEnforcement strictness)
 {
-	switch (mo_anomalies_judge(contract->anomalies,
-							   violation->instance_pointer,
-							   violation->keyword))
+	switch (strictness)
 	{
 		case MO_ENFORCE_OBSERVE:
 			return "The contract lets it pass, and counts it.";
@@ -40,109 +78,290 @@ hint_for(const MoContract *contract, const MoViolation *violation)
 }
 
 static void
-add_violation(ReturnSetInfo *rsinfo, const MoContract *contract,
-			  const MoViolation *violation)
+put_violation(const Trial *trial, const MoViolation *violation,
+			  MoEnforcement strictness)
 {
-	const char *columns[] = {
+	const char *columns[NCOLUMNS] = {
 		violation->instance_pointer, violation->schema_pointer,
 		violation->keyword, violation->message, violation->found,
-		hint_for(contract, violation)
+		hint_for(violation, strictness),
+		mo_catalog_enforcement_word(Min(strictness, trial->enforcement))
 	};
-	Datum		values[lengthof(columns)];
-	bool		nulls[lengthof(columns)];
+	Datum		values[NCOLUMNS];
+	bool		nulls[NCOLUMNS];
 
-	for (int i = 0; i < lengthof(columns); i++)
+	for (int i = 0; i < NCOLUMNS; i++)
 	{
 		nulls[i] = columns[i] == NULL;
 		values[i] = nulls[i] ? (Datum) 0 : CStringGetTextDatum(columns[i]);
 	}
-	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	tuplestore_putvalues(trial->rsinfo->setResult, trial->rsinfo->setDesc,
+						 values, nulls);
 }
 
-/* The key is there: is it as its own schema wants it? */
+/* A rule of the contract is broken, which it may take less strictly. */
 static void
-add_key_schema_violations(ReturnSetInfo *rsinfo, const MoContract *contract,
-						  const JsonbValue *key)
+add_violation(const Trial *trial, const MoViolation *violation)
+{
+	put_violation(trial, violation,
+				  mo_anomalies_judge(trial->contract->anomalies,
+									 violation->instance_pointer,
+									 violation->keyword));
+}
+
+/* Violations of a schema that is not the payload's, under the rule's name. */
+static void
+add_schema_violations(const Trial *trial, const MoSchema *schema,
+					  Jsonb *document, const char *pointer, const char *rule)
 {
 	ListCell   *lc;
 
-	if (contract->key_schema == NULL)
+	if (schema == NULL)
 		return;
-	foreach(lc, mo_schema_violations(contract->key_schema,
-									 mo_key_document(mo_key_text(key)), 0))
+	foreach(lc, mo_schema_violations(schema, document, 0))
 	{
 		MoViolation *violation = lfirst(lc);
 
-		violation->instance_pointer = contract->key->text;
-		violation->keyword = "key_schema";
-		if (contract->classified)
+		if (violation->instance_pointer[0] != '\0')
+			violation->message = psprintf("%s: %s",
+										  violation->instance_pointer,
+										  violation->message);
+		violation->instance_pointer = pointer;
+		violation->keyword = rule;
+		if (trial->contract->classified)
 			violation->found = NULL;
-		add_violation(rsinfo, contract, violation);
+		add_violation(trial, violation);
 	}
 }
 
-static void
-add_key_violation(ReturnSetInfo *rsinfo, const MoContract *contract,
-				  Jsonb *payload)
+/* ----------------------------------------------------------------
+ * What a payload says
+ * ----------------------------------------------------------------
+ */
+
+/* The key that the payload has; NULL, and told, when it has none. */
+static text *
+try_key(const Trial *trial)
 {
+	const MoContract *contract = trial->contract;
 	MoViolation violation = {
 		.instance_pointer = contract->key->text,
 		.keyword = "key",
 	};
 	JsonbValue	value;
+	text	   *key;
 
-	if (!mo_pointer_get(contract->key, payload, &value) ||
+	if (!mo_pointer_get(contract->key, trial->payload, &value) ||
 		value.type == jbvNull)
 		violation.message = "the key is missing";
 	else if (value.type == jbvBinary)
 		violation.message = "the key must be a string, a number or a boolean";
 	else
 	{
-		add_key_schema_violations(rsinfo, contract, &value);
-		return;
+		key = mo_key_text(&value);
+		add_schema_violations(trial, contract->key_schema,
+							  mo_key_document(key), contract->key->text,
+							  "key_schema");
+		return key;
 	}
-	add_violation(rsinfo, contract, &violation);
+	add_violation(trial, &violation);
+	return NULL;
 }
 
-static void
-add_event_time_violation(ReturnSetInfo *rsinfo, const MoContract *contract,
-						 Jsonb *payload)
+/* Why the payload's event time cannot be read; NULL when it can. */
+static const char *
+read_event_time(const MoContract *contract, Jsonb *payload, TimestampTz *time)
+{
+	JsonbValue	value;
+
+	if (!mo_pointer_get(contract->event_time, payload, &value))
+		return "the event time is missing";
+	if (value.type != jbvString ||
+		!mo_event_time_parse(value.val.string.val, value.val.string.len, time))
+		return "the event time must be an RFC 3339 date-time";
+	return NULL;
+}
+
+/* False, and told, when the payload should have an event time and has not. */
+static bool
+try_event_time(const Trial *trial, TimestampTz *time)
 {
 	MoViolation violation = {
 		.keyword = "event_time",
 		.hint = "A row that has an event time of its own needs none in the payload.",
 	};
-	JsonbValue	value;
-	TimestampTz time;
 
-	if (contract->event_time == NULL)
-		return;
-	violation.instance_pointer = contract->event_time->text;
-	if (!mo_pointer_get(contract->event_time, payload, &value))
-		violation.message = "the event time is missing";
-	else if (value.type != jbvString ||
-			 !mo_event_time_parse(value.val.string.val, value.val.string.len,
-								  &time))
-		violation.message = "the event time must be an RFC 3339 date-time";
-	else
-		return;
-	add_violation(rsinfo, contract, &violation);
+	violation.message = read_event_time(trial->contract, trial->payload, time);
+	if (violation.message == NULL)
+		return true;
+	violation.instance_pointer = trial->contract->event_time->text;
+	add_violation(trial, &violation);
+	return false;
+}
+
+static void
+try_payload(const Trial *trial)
+{
+	ListCell   *lc;
+
+	foreach(lc, mo_schema_violations(trial->contract->schema, trial->payload, 0))
+		add_violation(trial, lfirst(lc));
 }
 
 /* contract_violations(contract_id bigint, payload jsonb) */
 Datum
 mo_validate_payload(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	Jsonb	   *payload = PG_GETARG_JSONB_P(1);
-	const MoContract *contract;
-	ListCell   *lc;
+	Trial		trial = {
+		.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo,
+		.payload = PG_GETARG_JSONB_P(1),
+		.enforcement = MO_ENFORCE_ENFORCE,
+	};
+	TimestampTz time;
 
 	InitMaterializedSRF(fcinfo, 0);
-	contract = mo_registry_load_contract(PG_GETARG_INT64(0));
-	foreach(lc, mo_schema_violations(contract->schema, payload, 0))
-		add_violation(rsinfo, contract, lfirst(lc));
-	add_key_violation(rsinfo, contract, payload);
-	add_event_time_violation(rsinfo, contract, payload);
+	trial.contract = mo_registry_load_contract(PG_GETARG_INT64(0));
+	try_payload(&trial);
+	(void) try_key(&trial);
+	if (trial.contract->event_time != NULL)
+		(void) try_event_time(&trial, &time);
+	return (Datum) 0;
+}
+
+/* contract_event_time(contract_id bigint, payload jsonb) returns timestamptz */
+Datum
+mo_validate_event_time(PG_FUNCTION_ARGS)
+{
+	const MoContract *contract =
+		mo_registry_load_contract(PG_GETARG_INT64(0));
+	TimestampTz time;
+
+	if (contract->event_time == NULL ||
+		read_event_time(contract, PG_GETARG_JSONB_P(1), &time) != NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TIMESTAMPTZ(time);
+}
+
+/* ----------------------------------------------------------------
+ * What a row says
+ * ----------------------------------------------------------------
+ */
+
+/* No contract tolerates a key that is not the payload's. */
+static void
+try_given_key(const Trial *trial, const text *key)
+{
+	MoViolation violation = {
+		.instance_pointer = trial->contract->key->text,
+		.keyword = "key",
+		.message = "the row's key is not the payload's",
+	};
+
+	if (trial->key == NULL || key == NULL ||
+		(VARSIZE_ANY_EXHDR(trial->key) == VARSIZE_ANY_EXHDR(key) &&
+		 memcmp(VARDATA_ANY(trial->key), VARDATA_ANY(key),
+				VARSIZE_ANY_EXHDR(key)) == 0))
+		return;
+	put_violation(trial, &violation, MO_ENFORCE_ENFORCE);
+}
+
+static void
+try_lateness(const Trial *trial)
+{
+	const MoContract *contract = trial->contract;
+	MoViolation violation = {
+		.instance_pointer = contract->event_time != NULL ?
+		contract->event_time->text : "",
+		.keyword = "lateness",
+		.message = "the event is later than its contract allows",
+	};
+	TimestampTz time = trial->inserted_at;
+
+	if (trial->has_time)
+		time = trial->time;
+	else if (contract->event_time != NULL && !try_event_time(trial, &time))
+		return;
+	if (trial->has_insertion &&
+		mo_event_time_is_late(time, trial->inserted_at, contract->max_lateness))
+		add_violation(trial, &violation);
+}
+
+static void
+try_headers(const Trial *trial)
+{
+	Jsonb	   *headers = trial->headers;
+
+	if (headers == NULL)
+		headers = DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
+													 CStringGetDatum("{}")));
+	add_schema_violations(trial, trial->contract->headers, headers, "",
+						  "headers");
+}
+
+/* The contract is compiled once for rows that are the same, byte by byte. */
+static const MoContract *
+contract_of_row(FmgrInfo *flinfo, HeapTupleHeader row)
+{
+	KeptContract *kept = flinfo->fn_extra;
+	Size		size = VARSIZE(row);
+	MoContractRow read;
+	MemoryContext context;
+	HeapTupleHeader copy;
+
+	if (kept != NULL && VARSIZE(kept->row) == size &&
+		memcmp(kept->row, row, size) == 0)
+		return kept->contract;
+	context = AllocSetContextCreate(CurrentMemoryContext,
+									"mesh_outbox tried contract",
+									ALLOCSET_SMALL_SIZES);
+	mo_catalog_read_contract(row, &read);
+	copy = memcpy(MemoryContextAlloc(context, size), row, size);
+	if (kept == NULL)
+		kept = MemoryContextAllocZero(flinfo->fn_mcxt, sizeof(KeptContract));
+	flinfo->fn_extra = NULL;	/* an error leaves nothing half done */
+	if (kept->context != NULL)
+		MemoryContextDelete(kept->context);
+	kept->contract = mo_contract_compile(&read, context);
+	kept->row = copy;
+	kept->context = context;
+	MemoryContextSetParent(context, flinfo->fn_mcxt);
+	flinfo->fn_extra = kept;
+	return kept->contract;
+}
+
+/*
+ * event_violations(contract contract, payload jsonb, headers jsonb, key text,
+ *					event_time timestamptz, inserted_at timestamptz,
+ *					as_enforced boolean)
+ */
+Datum
+mo_validate_event(PG_FUNCTION_ARGS)
+{
+	Trial		trial = {
+		.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo,
+		.enforcement = MO_ENFORCE_ENFORCE,
+	};
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(6))
+		return (Datum) 0;
+	trial.contract = contract_of_row(fcinfo->flinfo,
+									 PG_GETARG_HEAPTUPLEHEADER(0));
+	trial.payload = PG_GETARG_JSONB_P(1);
+	trial.headers = PG_ARGISNULL(2) ? NULL : PG_GETARG_JSONB_P(2);
+	trial.key = PG_ARGISNULL(3) ? NULL : PG_GETARG_TEXT_PP(3);
+	trial.has_time = !PG_ARGISNULL(4);
+	if (trial.has_time)
+		trial.time = PG_GETARG_TIMESTAMPTZ(4);
+	trial.has_insertion = !PG_ARGISNULL(5);
+	if (trial.has_insertion)
+		trial.inserted_at = PG_GETARG_TIMESTAMPTZ(5);
+	if (PG_GETARG_BOOL(6))
+		trial.enforcement = mo_contract_enforcement(trial.contract,
+													trial.payload);
+	try_payload(&trial);
+	try_headers(&trial);
+	try_given_key(&trial, try_key(&trial));
+	try_lateness(&trial);
 	return (Datum) 0;
 }

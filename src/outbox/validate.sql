@@ -1,4 +1,4 @@
-/* src/outbox/validate.sql: trying a payload without inserting it */
+/* src/outbox/validate.sql: trying a payload, or a whole event, without inserting it */
 
 CREATE FUNCTION mesh_outbox.contract_violations(
     contract_id bigint, payload jsonb,
@@ -7,6 +7,23 @@ CREATE FUNCTION mesh_outbox.contract_violations(
     LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'mo_validate_payload';
 COMMENT ON FUNCTION mesh_outbox.contract_violations(bigint, jsonb) IS
     'all ways in which a payload breaks a contract version, given by its id; none when it is valid';
+
+CREATE FUNCTION mesh_outbox.event_violations(
+    contract mesh_outbox.contract, payload jsonb, headers jsonb, key text, event_time timestamptz,
+    inserted_at timestamptz, as_enforced boolean,
+    OUT instance_pointer text, OUT schema_pointer text, OUT keyword text,
+    OUT message text, OUT found text, OUT hint text, OUT enforcement text) RETURNS SETOF record
+    LANGUAGE c STABLE ROWS 1 AS 'MODULE_PATHNAME', 'mo_validate_event';
+COMMENT ON FUNCTION mesh_outbox.event_violations(mesh_outbox.contract, jsonb, jsonb, text, timestamptz, timestamptz, boolean) IS
+    'all ways in which an event, inserted then, breaks a contract version, which need not be recorded: payload, headers, key (NULL: not given), event time (NULL: not given) and lateness; and how strictly the contract''s anomalies take each, with as_enforced also its enforcement, roll-out and the cap';
+REVOKE EXECUTE ON FUNCTION
+    mesh_outbox.event_violations(mesh_outbox.contract, jsonb, jsonb, text, timestamptz, timestamptz, boolean) FROM PUBLIC;
+
+CREATE FUNCTION mesh_outbox.contract_event_time(contract_id bigint, payload jsonb) RETURNS timestamptz
+    LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'mo_validate_event_time';
+COMMENT ON FUNCTION mesh_outbox.contract_event_time(bigint, jsonb) IS
+    'the event time that a payload says under a contract version, given by its id; NULL when it says none';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.contract_event_time(bigint, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION mesh_outbox.validate(
     product text, event_type text, payload jsonb, version text DEFAULT NULL,

@@ -122,10 +122,13 @@ BEGIN
     END IF;
     SELECT c.* INTO contract FROM mesh_outbox.contract c WHERE c.contract_id = event.contract_id;
     SELECT v.* INTO violation
-    FROM mesh_outbox.schema_violations(contract.resolved_schema, event.payload, closed => NOT contract.open) v LIMIT 1;
+    FROM mesh_outbox.event_violations(contract, event.payload, event.headers, event.key, event.event_time,
+                                      event.created_at, as_enforced => true) v
+    WHERE v.enforcement IN ('quarantine', 'enforce') LIMIT 1;
     IF FOUND THEN
-        RETURN format('its payload breaks the contract version in force, %s, at %s: %s',
-                      mesh_outbox.version_text(contract), coalesce(nullif(violation.instance_pointer, ''), 'the root'),
+        RETURN format('it breaks the contract version in force, %s, at %s: %s', mesh_outbox.version_text(contract),
+                      coalesce(nullif(violation.instance_pointer, ''),
+                               CASE violation.keyword WHEN 'headers' THEN 'its headers' ELSE 'the root' END),
                       violation.message);
     END IF;
     RETURN NULL;
