@@ -41,6 +41,32 @@ SELECT * FROM mesh_outbox.who_uses('/customer_id');
 SELECT * FROM mesh_outbox.who_uses('Gift');
 SELECT version, level, change FROM mesh_outbox.release_notes('sales.orders', 'OrderPlaced');
 
+-- Release notes tell of everything that a version says, and of what is
+-- promised for the product as a whole.
+SET ROLE regress_sales;
+\o /dev/null
+SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPaid', key => '/id', description => 'somebody paid', topic => 'sales.paid',
+    max_lateness => '1 hour', anomalies => '[{"path": "/sum", "rule": "maximum", "action": "observe"}, {"path": "/sum", "rule": "minimum", "action": "observe"}]',
+    schema => '{"type": "object", "properties": {"id": {"type": "integer"}, "sum": {"type": "integer", "minimum": 0, "maximum": 9}, "email": {"type": "string", "x-privacy": "personal"}},
+                "required": ["id"]}');
+SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPaid', '1.0.0');
+SELECT mesh_outbox.alter_product('sales.orders', retention => '30 days', quality => '{"events_per_day": 10, "null_rate": {"/sum": 0.05}}');
+SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPaid', version => '2.0.0', key => '/sum', description => 'the bank says that somebody paid',
+    event_time => '/at', max_lateness => '2 days', key_schema => '{"type": "string", "maxLength": 3}', open => true, compatibility => 'BACKWARD',
+    headers => '{"type": "object", "properties": {"trace": {"type": "string"}}, "required": ["trace"]}',
+    anomalies => '[{"path": "/sum", "rule": "maximum", "action": "quarantine"}]',
+    schema => '{"type": "object", "properties": {"id": {"type": "integer", "x-privacy": "internal"}, "sum": {"type": "integer", "minimum": 0, "maximum": 9},
+                "email": {"type": "string"}, "at": {"type": "string"}}, "required": ["id"]}');
+SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPaid', '2.0.0');
+CREATE FUNCTION sales.as_v1(payload jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE RETURN payload - 'at'::text;
+SELECT mesh_outbox.register_conversion('sales.orders', 'OrderPaid', 2, 1, 'sales.as_v1');
+SELECT mesh_outbox.set_review('sales.orders', 'OrderPaid', due => '2099-01-01');
+SELECT mesh_outbox.alter_product('sales.orders', retention => '7 days', quality => '{"null_rate": {"/sum": 0.01}}');
+SELECT mesh_outbox.drop_conversion('sales.orders', 'OrderPaid', 2, 1);
+\o
+SET ROLE regress_nobody;
+SELECT version, level, change FROM mesh_outbox.release_notes('sales.orders', 'OrderPaid');
+
 -- What waits for whom.
 SELECT what, version FROM mesh_outbox.todo();
 SET ROLE regress_crm;

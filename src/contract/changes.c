@@ -239,6 +239,19 @@ compare_conditions(MoChangeWalk *w, const MoSurface *old, const MoSurface *new)
 
 /* ---- what no document shows ---- */
 
+/* Who handles the data must know what it is, not just that something is said. */
+static const char *
+privacy_words(const char *place, const MoValue *was, const MoValue *is)
+{
+	if (is == NULL)
+		return psprintf("%s is no longer marked as %s", place,
+						mo_value_words(was));
+	if (was == NULL)
+		return psprintf("%s is now marked as %s", place, mo_value_words(is));
+	return psprintf("%s is now marked as %s (before: %s)", place,
+					mo_value_words(is), mo_value_words(was));
+}
+
 static void
 compare_annotations(MoChangeWalk *w, const MoNode *old, const MoNode *new)
 {
@@ -249,16 +262,20 @@ compare_annotations(MoChangeWalk *w, const MoNode *old, const MoNode *new)
 
 	for (int i = 0; i < lengthof(keywords); i++)
 	{
-		MoValue		v;
+		const char *place = mo_path_words(w->path);
+		MoValue		a;
+		MoValue		b;
 		bool		was = old->schema.kind == MO_OBJECT &&
-			mo_value_get(&old->schema, keywords[i], &v);
+			mo_value_get(&old->schema, keywords[i], &a);
 		bool		is = new->schema.kind == MO_OBJECT &&
-			mo_value_get(&new->schema, keywords[i], &v);
+			mo_value_get(&new->schema, keywords[i], &b);
 
 		if (same_member(old, new, keywords[i]))
 			continue;
 		mo_changes_note(w, keywords[i],
-			 psprintf("%s: %s was %s", mo_path_words(w->path), keywords[i],
+			 strcmp(keywords[i], "x-privacy") == 0 ?
+			 privacy_words(place, was ? &a : NULL, is ? &b : NULL) :
+			 psprintf("%s: %s was %s", place, keywords[i],
 					  !was ? "added" : !is ? "removed" : "changed"),
 			 NULL)->annotation = true;
 	}
