@@ -44,6 +44,35 @@ SELECT name, version, schema FROM mesh_outbox.terms;
 SELECT event_type, version, status FROM mesh_outbox.contracts ORDER BY version;
 SELECT mesh_outbox.drop_term('customer_id');
 
+-- A word may be made of others, and is one in a key or a header as well.
+SELECT mesh_outbox.create_term('country', '{"enum": ["de", "fr"]}', domain => 'crm', description => 'where somebody lives');
+SELECT mesh_outbox.create_term('address', '{"type": "object", "properties": {"country": {"$ref": "term:country"}}}', domain => 'crm',
+    description => 'where a letter goes', examples => '[{"country": "fr"}]');
+SELECT mesh_outbox.create_term('shop', '{"type": "string", "maxLength": 5}', domain => 'crm', description => 'which shop');
+SET ROLE regress_sales;
+SELECT mesh_outbox.propose_contract('sales.orders', 'OrderMoved', key => '/id', description => 'moved', topic => 'sales.moved',
+    key_schema => '{"$ref": "term:shop"}',
+    headers => '{"type": "object", "properties": {"shop": {"$ref": "term:shop"}}, "required": ["shop"]}',
+    schema => '{"type": "object", "properties": {"id": {"type": "string"}, "to": {"$ref": "term:address"}}, "required": ["id"]}');
+SELECT mesh_outbox.activate_contract('sales.orders', 'OrderMoved', '1.0.0');
+SET ROLE regress_crm;
+SELECT t.term, u.event_type, u.version FROM (VALUES ('country'), ('address'), ('shop')) t (term), mesh_outbox.term_users(t.term) u;
+SELECT mesh_outbox.drop_term('shop');
+SELECT mesh_outbox.create_term('letter', '{"type": "object", "properties": {"to": {"$ref": "term:address"}}}', domain => 'crm', description => 'what is sent');
+SELECT * FROM mesh_outbox.alter_term('country', schema => '{"enum": ["de"]}');
+SELECT * FROM mesh_outbox.alter_term('country', schema => '{"enum": ["de", "fr"], "description": "ISO 3166"}');
+SELECT * FROM mesh_outbox.alter_term('shop', schema => '{"type": "string", "maxLength": 5, "description": "as on its door"}');
+SELECT name, version FROM mesh_outbox.terms WHERE name IN ('country', 'address', 'letter', 'shop') ORDER BY name;
+SELECT version, resolved_schema #>> '{$defs,term:country,description}' AS country, key_schema #>> '{$defs,term:shop,description}' AS key,
+       headers #>> '{$defs,term:shop,description}' AS header
+FROM mesh_outbox.contracts WHERE event_type = 'OrderMoved' ORDER BY contract_id;
+SET ROLE regress_sales;
+SELECT mesh_outbox.withdraw_proposal('sales.orders', 'OrderMoved', v) FROM unnest('{1.1.0,1.2.0}'::text[]) v;
+SELECT mesh_outbox.retire_contract('sales.orders', 'OrderMoved', '1.0.0');
+SET ROLE regress_crm;
+SELECT mesh_outbox.drop_term('country');
+SELECT mesh_outbox.drop_term(t) FROM unnest('{letter,address,country,shop}'::text[]) t;
+
 -- Reserved: it binds by name, whoever refers to it or not.
 SET ROLE regress_sales;
 SELECT severity, rule, path, breaks, message, hint FROM mesh_outbox.check_contract('sales.orders', 'OrderLost', key => '/id', description => 'lost',

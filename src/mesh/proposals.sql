@@ -195,7 +195,7 @@ CREATE FUNCTION mesh_outbox.record_proposal(draft mesh_outbox.contract) RETURNS 
 DECLARE
     findings mesh_outbox.finding[];
 BEGIN
-    PERFORM mesh_outbox.hold_terms(draft.schema);
+    PERFORM mesh_outbox.hold_terms(ARRAY[draft.resolved_schema, draft.key_schema, draft.headers_schema]);
     draft.contract_id := nextval('mesh_outbox.contract_contract_id_seq');
     -- first, because it may take long, and others wait for the audit record
     findings := ARRAY(

@@ -57,12 +57,45 @@ CREATE FUNCTION mesh_outbox.folded_name(name text) RETURNS text
     RETURN lower(translate(name, '_-', ''));
 COMMENT ON FUNCTION mesh_outbox.folded_name(text) IS 'a name without regard to case, underscores and hyphens';
 
--- An example that the term's own schema refuses would mislead.
-CREATE FUNCTION mesh_outbox.store_term_schema(term text, schema json, examples jsonb) RETURNS jsonb
+-- Keeps the terms that schemas refer to, directly or through others, as they
+-- are until the commit: what a schema refers to is bundled into it.
+CREATE FUNCTION mesh_outbox.hold_terms(resolved jsonb[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    resolved jsonb := mesh_outbox.resolve_schema(schema);
+    terms CONSTANT text[] := ARRAY(
+        SELECT DISTINCT substr(k, 6)
+        FROM unnest(resolved) r, jsonb_object_keys(coalesce(r -> '$defs', '{}') || coalesce(r -> 'definitions', '{}')) k
+        WHERE starts_with(k, 'term:') ORDER BY 1);
+    held text[];
+BEGIN
+    PERFORM FROM mesh_outbox.term t WHERE t.name = ANY (terms) ORDER BY t.name FOR SHARE;
+    -- one may have been dropped while this waited
+    held := ARRAY(SELECT t.name FROM mesh_outbox.term t WHERE t.name = ANY (terms));
+    PERFORM mesh_outbox.find_term(n) FROM unnest(terms) n WHERE n <> ALL (held);
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.hold_terms(jsonb[]) IS
+    'keeps the terms that are bundled into schemas from being changed or dropped until commit';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.hold_terms(jsonb[]) FROM PUBLIC;
+
+-- As it was before resolve_schema(), for it to take the terms as they are now.
+CREATE FUNCTION mesh_outbox.without_terms(resolved jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+    RETURN CASE WHEN jsonb_typeof(resolved) <> 'object' THEN resolved ELSE (
+        SELECT resolved || coalesce(jsonb_object_agg(d.keyword, d.kept), '{}')
+        FROM (SELECT k.keyword, (SELECT coalesce(jsonb_object_agg(e.key, e.value), '{}') FROM jsonb_each(resolved -> k.keyword) e
+                                 WHERE NOT starts_with(e.key, 'term:')) AS kept
+              FROM (VALUES ('$defs'), ('definitions')) k (keyword) WHERE resolved ? k.keyword) d) END;
+COMMENT ON FUNCTION mesh_outbox.without_terms(jsonb) IS 'a resolved schema without the terms that are bundled into it';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.without_terms(jsonb) FROM PUBLIC;
+
+-- An example that the term's own schema refuses would mislead.
+CREATE FUNCTION mesh_outbox.check_term_examples(term text, resolved jsonb, examples jsonb) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
     wrong jsonb;
 BEGIN
     IF jsonb_typeof(examples) IS DISTINCT FROM 'array' THEN
@@ -78,6 +111,19 @@ BEGIN
             MESSAGE = format('example %s of term "%s" is not valid', wrong, term),
             DETAIL = (SELECT v.message FROM mesh_outbox.schema_violations(resolved, wrong) v LIMIT 1);
     END IF;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.check_term_examples(text, jsonb, jsonb) IS 'error if an example of a term breaks its schema';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.check_term_examples(text, jsonb, jsonb) FROM PUBLIC;
+
+CREATE FUNCTION mesh_outbox.store_term_schema(term text, schema json, examples jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    resolved jsonb := mesh_outbox.resolve_schema(schema);
+BEGIN
+    PERFORM mesh_outbox.check_term_examples(term, resolved, examples);
+    PERFORM mesh_outbox.hold_terms(ARRAY[resolved]);
     INSERT INTO mesh_outbox.schema_document (uri, schema, registered_by)
     VALUES ('term:' || term, schema::jsonb, mesh_outbox.caller())
     ON CONFLICT ON CONSTRAINT schema_document_pkey DO UPDATE
@@ -147,29 +193,12 @@ CREATE FUNCTION mesh_outbox.term_users(term text)
     BEGIN ATOMIC
         SELECT c.product, c.event_type, c.version, c.status FROM mesh_outbox.contracts c
         WHERE c.status <> 'retired'
-          AND jsonb_path_exists(c.schema, '$.**."$ref" ? (@ == $uri)', jsonb_build_object('uri', 'term:' || term))
+          AND EXISTS (SELECT FROM unnest(ARRAY[c.resolved_schema, c.key_schema, c.headers]) s
+                      WHERE s -> '$defs' ? ('term:' || term) OR s -> 'definitions' ? ('term:' || term))
         ORDER BY c.contract_id;
     END;
-COMMENT ON FUNCTION mesh_outbox.term_users(text) IS 'contract versions that refer to a term';
-
--- Keeps the terms that a schema refers to as they are until the commit.
-CREATE FUNCTION mesh_outbox.hold_terms(schema jsonb) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    terms CONSTANT text[] := ARRAY(
-        SELECT DISTINCT substr(r #>> '{}', 6)
-        FROM jsonb_path_query(schema, '$.**."$ref" ? (@ starts with "term:")') r ORDER BY 1);
-    held text[];
-BEGIN
-    PERFORM FROM mesh_outbox.term t WHERE t.name = ANY (terms) ORDER BY t.name FOR SHARE;
-    -- one may have been dropped while this waited
-    held := ARRAY(SELECT t.name FROM mesh_outbox.term t WHERE t.name = ANY (terms));
-    PERFORM mesh_outbox.find_term(n) FROM unnest(terms) n WHERE n <> ALL (held);
-END
-$$;
-COMMENT ON FUNCTION mesh_outbox.hold_terms(jsonb) IS 'keeps the terms that a schema refers to from being changed or dropped until commit';
-REVOKE EXECUTE ON FUNCTION mesh_outbox.hold_terms(jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION mesh_outbox.term_users(text) IS
+    'contract versions whose payload, key or headers refer to a term, directly or through other terms';
 
 CREATE FUNCTION mesh_outbox.reserve_term(term text, reserved boolean DEFAULT true) RETURNS void
     LANGUAGE mesh_outbox_plpgsql
@@ -181,6 +210,36 @@ END
 $$;
 COMMENT ON FUNCTION mesh_outbox.reserve_term(text, boolean) IS
     'whether a term also binds properties that have its name without referring to it; for the domain''s steward and administrators';
+
+CREATE FUNCTION mesh_outbox.terms_made_of(term text) RETURNS SETOF mesh_outbox.term
+    LANGUAGE sql STABLE ROWS 1
+    SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT t.* FROM mesh_outbox.term t
+        WHERE t.name <> terms_made_of.term
+          AND (t.schema -> '$defs' ? ('term:' || terms_made_of.term) OR t.schema -> 'definitions' ? ('term:' || terms_made_of.term))
+        ORDER BY t.name;
+    END;
+COMMENT ON FUNCTION mesh_outbox.terms_made_of(text) IS 'other terms that refer to a term, directly or through others';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.terms_made_of(text) FROM PUBLIC;
+
+CREATE FUNCTION mesh_outbox.renew_terms(term text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    made mesh_outbox.term;
+BEGIN
+    FOR made IN SELECT * FROM mesh_outbox.terms_made_of(term) LOOP
+        made.schema := mesh_outbox.resolve_schema((SELECT d.schema::json FROM mesh_outbox.schema_document d
+                                                   WHERE d.uri = 'term:' || made.name));
+        PERFORM mesh_outbox.check_term_examples(made.name, made.schema, made.examples);
+        UPDATE mesh_outbox.term t SET schema = made.schema, version = t.version + 1 WHERE t.name = made.name;
+        PERFORM mesh_outbox.keep_term_version(made.name);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.renew_terms(text) IS 'gives the terms that are made of a changed one its new text';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.renew_terms(text) FROM PUBLIC;
 
 -- The contracts that refer to it keep the text they were proposed with; for
 -- each in force a new minor version is proposed that has the new text.
@@ -216,6 +275,7 @@ BEGIN
         RETURN;
     END IF;
     PERFORM mesh_outbox.keep_term_version(term);
+    PERFORM mesh_outbox.renew_terms(term);
     FOR old IN
         SELECT c.* FROM mesh_outbox.contract c JOIN mesh_outbox.contracts v USING (contract_id)
         JOIN mesh_outbox.term_users(alter_term.term) u
@@ -229,7 +289,8 @@ BEGIN
                                           WHERE c.product = old.product AND c.event_type = old.event_type
                                             AND c.major = old.major)),
             old.event_time_pointer, old.description, old.compatibility, old.enforcement, old.open, old.topic,
-            old.max_lateness, old.headers_schema::json, old.key_schema::json, old.anomalies);
+            old.max_lateness, mesh_outbox.without_terms(old.headers_schema)::json,
+            mesh_outbox.without_terms(old.key_schema)::json, old.anomalies);
         faults := mesh_outbox.record_proposal(draft);
         IF faults IS NOT NULL THEN
             RAISE EXCEPTION USING
@@ -244,7 +305,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.alter_term(text, json, text, jsonb, text[]) IS
-    'changes a term; a new schema proposes new versions of the contracts in force that refer to it, and is refused if one of them would break somebody; NULL leaves as it is';
+    'changes a term; a new schema becomes part of the terms that are made of it, proposes new versions of the contracts in force that refer to it, and is refused if one of them would break somebody; NULL leaves as it is';
 
 CREATE FUNCTION mesh_outbox.drop_term(term text) RETURNS void
     LANGUAGE mesh_outbox_plpgsql
@@ -264,6 +325,13 @@ BEGIN
             MESSAGE = format('cannot drop term "%s" because contracts refer to it', term),
             DETAIL = format('Contracts: %s.', users);
     END IF;
+    SELECT string_agg(format('%s of domain %s', m.name, m.domain), ', ') INTO users FROM mesh_outbox.terms_made_of(term) m;
+    IF users IS NOT NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'dependent_objects_still_exist',
+            MESSAGE = format('cannot drop term "%s" because terms refer to it', term),
+            DETAIL = format('Terms: %s.', users);
+    END IF;
     SELECT string_agg(y.type::text, ', ' ORDER BY y.type::text) INTO users
     FROM mesh_outbox.term_type y JOIN pg_type t ON t.oid = y.type WHERE y.term = drop_term.term;
     IF users IS NOT NULL THEN
@@ -277,7 +345,7 @@ BEGIN
     DELETE FROM mesh_outbox.schema_document d WHERE d.uri = 'term:' || drop_term.term;
 END
 $$;
-COMMENT ON FUNCTION mesh_outbox.drop_term(text) IS 'drops a term that no contract refers to and no type was made from';
+COMMENT ON FUNCTION mesh_outbox.drop_term(text) IS 'drops a term that no contract and no term refers to and no type was made from';
 
 CREATE FUNCTION mesh_outbox.deprecate_term(term text, advice text) RETURNS void
     LANGUAGE mesh_outbox_plpgsql
@@ -344,7 +412,9 @@ CREATE FUNCTION mesh_outbox.term_findings(contract mesh_outbox.contract)
         SELECT 'warning', 'term', NULL::text, 'readers who move to its successor',
                format('term "%s" is deprecated: %s', t.name, t.advice), NULL::jsonb, 'See the view mesh_outbox.terms.'
         FROM mesh_outbox.term t
-        WHERE t.status = 'deprecated' AND (contract).resolved_schema -> '$defs' ? ('term:' || t.name)
+        WHERE t.status = 'deprecated'
+          AND EXISTS (SELECT FROM unnest(ARRAY[(contract).resolved_schema, (contract).key_schema, (contract).headers_schema]) s
+                      WHERE s -> '$defs' ? ('term:' || t.name) OR s -> 'definitions' ? ('term:' || t.name))
         UNION ALL
         SELECT DISTINCT 'warning', 'event_name', NULL::text, format('readers who know it from %s', c.product),
                format('domain "%s" has an event type of the same name', r.domain), NULL::jsonb,
