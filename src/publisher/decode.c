@@ -22,7 +22,8 @@
  * Most WAL of most servers is not about outboxes.  Records that foreign.c
  * finds to hold nothing for us are not given to core, which would queue their
  * changes until the end of their transaction, and then open one of its own to
- * look at each.  That must not change what core says about anything else, nor
+ * look at each.  Most of them are not even read by core, but passed over where
+ * they lie (record.c).  That must not change what core says about anything else, nor
  * how far the slot may move, for after a restart nothing is known to be
  * foreign and all is decoded: catalog rows needed for that must still be
  * there.  Hence the rule:
@@ -70,6 +71,7 @@
 #include "mesh_outbox.h"
 #include "publisher/decode.h"
 #include "publisher/foreign.h"
+#include "publisher/record.h"
 
 /* When so many transactions are absent, further ones are not skipped. */
 #define MAX_ABSENT 256
@@ -334,19 +336,18 @@ make_all_present(MoDecoder *decoder)
 
 /* Commit or abort of the transaction whose record it is. */
 static bool
-is_end(XLogReaderState *record)
+is_end(const MoRecord *record)
 {
-	uint8		operation = XLogRecGetInfo(record) & XLOG_XACT_OPMASK;
+	uint8		operation = record->info & XLOG_XACT_OPMASK;
 
-	return XLogRecGetRmid(record) == RM_XACT_ID &&
+	return record->rmid == RM_XACT_ID &&
 		(operation == XLOG_XACT_COMMIT || operation == XLOG_XACT_ABORT);
 }
 
 static bool
-is_running_xacts(XLogReaderState *record)
+is_running_xacts(const MoRecord *record)
 {
-	return XLogRecGetRmid(record) == RM_STANDBY_ID &&
-		(XLogRecGetInfo(record) & ~XLR_INFO_MASK) == XLOG_RUNNING_XACTS;
+	return record->rmid == RM_STANDBY_ID && record->info == XLOG_RUNNING_XACTS;
 }
 
 /*
@@ -354,13 +355,12 @@ is_running_xacts(XLogReaderState *record)
  * its parent, which core must not miss.
  */
 static bool
-try_skip(MoDecoder *decoder)
+try_skip(MoDecoder *decoder, const MoRecord *record)
 {
-	XLogReaderState *record = decoder->ctx->reader;
-	TransactionId xid = XLogRecGetXid(record);
+	TransactionId xid = record->xid;
 
 	if (!mo_foreign_judge(decoder->plugin.foreign, record) ||
-		TransactionIdIsValid(XLogRecGetTopXid(record)) ||
+		TransactionIdIsValid(record->parent) ||
 		SnapBuildCurrentState(decoder->ctx->snapshot_builder) != SNAPBUILD_CONSISTENT)
 		return false;
 	if (!TransactionIdIsValid(xid) ||
@@ -378,37 +378,65 @@ try_skip(MoDecoder *decoder)
  * sub-transactions' sake: with that none of those is ever taken for absent.
  */
 static void
-prepare_for_core(MoDecoder *decoder)
+prepare_for_core(MoDecoder *decoder, const MoRecord *record)
 {
-	XLogReaderState *record = decoder->ctx->reader;
-	TransactionId xid = XLogRecGetXid(record);
-	TransactionId top = XLogRecGetTopXid(record);
-
 	if (is_running_xacts(record))
 		make_all_present(decoder);
-	if (TransactionIdIsValid(top))
+	if (TransactionIdIsValid(record->parent))
 	{
-		(void) forget_absent(decoder, top);
-		make_present(decoder, top, record->ReadRecPtr);
+		(void) forget_absent(decoder, record->parent);
+		make_present(decoder, record->parent, record->lsn);
 	}
-	else if (TransactionIdIsValid(xid) && forget_absent(decoder, xid) &&
-			 !is_end(record))
-		make_present(decoder, xid, record->ReadRecPtr);
+	else if (TransactionIdIsValid(record->xid) &&
+			 forget_absent(decoder, record->xid) && !is_end(record))
+		make_present(decoder, record->xid, record->lsn);
 }
 
 static void
 process_record(MoDecoder *decoder)
 {
+	MoRecord	record;
+
 	if (decoder->skips)
 	{
-		if (try_skip(decoder))
+		mo_record_take(&record, decoder->ctx->reader);
+		if (try_skip(decoder, &record))
 		{
 			decoder->skipped++;
 			return;
 		}
-		prepare_for_core(decoder);
+		prepare_for_core(decoder, &record);
 	}
 	LogicalDecodingProcessRecord(decoder->ctx, decoder->ctx->reader);
+}
+
+/*
+ * Passes over what can be skipped in the page that the reader holds, and lets
+ * the reader go on behind it: from there it checks, as ever, that the next
+ * record names the one before it.  (Before its first record it has none.)
+ */
+static void
+skip_in_page(MoDecoder *decoder)
+{
+	XLogReaderState *reader = decoder->ctx->reader;
+	XLogRecPtr	before = reader->DecodeRecPtr;
+	XLogRecPtr	next = reader->EndRecPtr;
+	MoRecord	record;
+
+	if (!decoder->skips || before == InvalidXLogRecPtr)
+		return;
+	while (mo_record_peek(&record, reader, next) &&
+		   mo_record_is_sound(&record, reader, before) &&
+		   try_skip(decoder, &record))
+	{
+		decoder->skipped++;
+		before = next;
+		next = record.end;
+	}
+	if (next == reader->EndRecPtr)
+		return;
+	XLogBeginRead(reader, next);
+	reader->DecodeRecPtr = before;
 }
 
 /*
@@ -424,6 +452,7 @@ mo_decode_step(MoDecoder *decoder)
 	char	   *error = NULL;
 	MemoryContext old;
 
+	skip_in_page(decoder);
 	if (reader->EndRecPtr >= read_limit)
 	{
 		refresh_limit(decoder);

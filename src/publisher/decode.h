@@ -41,8 +41,9 @@ extern MoDecoder *mo_decode_open(const char *slot_name, XLogRecPtr start,
 								 Oid control_table, const MoDecodeSink *sink);
 
 /*
- * Reads one WAL record, which may replay a transaction into the sink.  False
- * when nothing more may be read now; call again later.
+ * Passes over foreign WAL records, a page of them at most, and reads the next
+ * one, which may replay a transaction into the sink.  False when nothing more
+ * may be read now; call again later.
  */
 extern bool mo_decode_step(MoDecoder *decoder);
 
@@ -55,7 +56,7 @@ typedef enum MoDecodeLimit
 
 extern MoDecodeLimit mo_decode_limit(MoDecoder *decoder);
 
-/* End of the last record read. */
+/* End of the last record read or passed over. */
 extern XLogRecPtr mo_decode_position(MoDecoder *decoder);
 
 /* Confirms the slot: nothing at or below lsn is asked for again. */

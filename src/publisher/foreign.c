@@ -125,16 +125,10 @@ no_news_since(const MoForeign *foreign, const RelFileLocator *file, Oid relid,
 		foreign->news[MO_FILE_NUMBER(*file) % NEWS] < lsn;
 }
 
-static ForeignFile *
-find_set(MoForeign *foreign, const RelFileLocator *file)
-{
-	return foreign->files[MO_FILE_NUMBER(*file) % SETS];
-}
-
 static const ForeignFile *
-find_file(MoForeign *foreign, const RelFileLocator *file)
+find_file(const MoForeign *foreign, const RelFileLocator *file)
 {
-	const ForeignFile *set = find_set(foreign, file);
+	const ForeignFile *set = foreign->files[MO_FILE_NUMBER(*file) % SETS];
 
 	for (int i = 0; i < WAYS; i++)
 		if (set[i].lsn != InvalidXLogRecPtr &&
@@ -148,7 +142,7 @@ void
 mo_foreign_learn(MoForeign *foreign, const RelFileLocator *file,
 				 Relation relation, XLogRecPtr lsn)
 {
-	ForeignFile *set = find_set(foreign, file);
+	ForeignFile *set = foreign->files[MO_FILE_NUMBER(*file) % SETS];
 	ForeignFile *place = set;
 
 	/* Rows are replayed long after they were read: there may be news since. */
@@ -184,30 +178,32 @@ note_oid(MoForeign *foreign, Oid oid, XLogRecPtr lsn)
 }
 
 static void
-note_invalidations(MoForeign *foreign, XLogReaderState *record)
+note_invalidations(MoForeign *foreign, const MoRecord *record)
 {
-	xl_xact_invals *invals = (xl_xact_invals *) XLogRecGetData(record);
+	const char *next = record->data + MinSizeOfXactInvals;
+	const char *end = record->data + record->length;
+	SharedInvalidationMessage msg;
 
-	for (int i = 0; i < invals->nmsgs; i++)
+	for (; next + sizeof(msg) <= end; next += sizeof(msg))
 	{
-		const SharedInvalidationMessage *msg = &invals->msgs[i];
-
-		if (msg->id != SHAREDINVALRELCACHE_ID)
+		memcpy(&msg, next, sizeof(msg));
+		if (msg.id != SHAREDINVALRELCACHE_ID)
 			continue;
-		if (OidIsValid(msg->rc.relId))
-			note_oid(foreign, msg->rc.relId, record->ReadRecPtr);
+		if (OidIsValid(msg.rc.relId))
+			note_oid(foreign, msg.rc.relId, record->lsn);
 		else
-			foreign->news_of_all = record->ReadRecPtr;
+			foreign->news_of_all = record->lsn;
 	}
 }
 
 /* Whatever fork is created, of whatever database: the number counts. */
 static void
-note_created(MoForeign *foreign, XLogReaderState *record)
+note_created(MoForeign *foreign, const MoRecord *record)
 {
-	xl_smgr_create *create = (xl_smgr_create *) XLogRecGetData(record);
+	xl_smgr_create create;
 
-	note_oid(foreign, MO_FILE_NUMBER(MO_CREATED_FILE(create)), record->ReadRecPtr);
+	memcpy(&create, record->data, sizeof(create));
+	note_oid(foreign, MO_FILE_NUMBER(MO_CREATED_FILE(&create)), record->lsn);
 }
 
 /* ---------------------------------------------------------------------
@@ -224,78 +220,88 @@ typedef enum FileOwner
 } FileOwner;
 
 static FileOwner
-owner_of(MoForeign *foreign, XLogReaderState *record)
+owner_of(const MoForeign *foreign, const MoRecord *record)
 {
-	RelFileLocator file;
 	const ForeignFile *known;
 
-	XLogRecGetBlockTag(record, 0, &file, NULL, NULL);
 	/* Shared catalogs are in no database, and everybody's. */
-	if (MO_FILE_DATABASE(file) != MyDatabaseId)
-		return OidIsValid(MO_FILE_DATABASE(file)) ? OWNER_ELSEWHERE :
+	if (MO_FILE_DATABASE(record->file) != MyDatabaseId)
+		return OidIsValid(MO_FILE_DATABASE(record->file)) ? OWNER_ELSEWHERE :
 			OWNER_UNKNOWN;
-	known = find_file(foreign, &file);
+	known = find_file(foreign, &record->file);
 	if (known == NULL)
 		return OWNER_UNKNOWN;
 	return known->toasts ? OWNER_FOREIGN_TOASTS : OWNER_FOREIGN;
 }
 
-/* Has the new row of an insert or update a value out of line? */
+/* The flags of a change are a byte of its main data. */
 static bool
-has_external(XLogReaderState *record)
+read_flags(const MoRecord *record, Size offset, uint8 *flags)
 {
-	xl_heap_header header;
-	Size		length;
-	char	   *data = XLogRecGetBlockData(record, 0, &length);
-
-	if (data == NULL || length < SizeOfHeapHeader)
-		return true;
-	memcpy(&header, data, SizeOfHeapHeader);
-	return (header.t_infomask & HEAP_HASEXTERNAL) != 0;
+	if (record->length <= offset)
+		return false;
+	*flags = record->data[offset];
+	return true;
 }
 
+/* Has the new row of an insert or update a value out of line? */
 static bool
-judge_multi_insert(MoForeign *foreign, XLogReaderState *record)
+has_external(const MoRecord *record)
 {
-	uint8		flags = ((xl_heap_multi_insert *) XLogRecGetData(record))->flags;
-	FileOwner	owner = owner_of(foreign, record);
+	xl_heap_header header;
 
-	if (owner == OWNER_UNKNOWN || owner == OWNER_ELSEWHERE)
-		return owner == OWNER_ELSEWHERE;
-	return owner != OWNER_FOREIGN_TOASTS ||
-		(flags & XLH_INSERT_LAST_IN_MULTI) == 0;
+	if (record->tuple == NULL || record->tuple_length < SizeOfHeapHeader)
+		return true;
+	memcpy(&header, record->tuple, SizeOfHeapHeader);
+	return (header.t_infomask & HEAP_HASEXTERNAL) != 0;
 }
 
 /* One without a tuple is of a kind that we do not know. */
 static bool
-judge_insert(XLogReaderState *record)
+judge_insert(const MoRecord *record)
 {
-	uint8		flags = ((xl_heap_insert *) XLogRecGetData(record))->flags;
+	uint8		flags;
 
-	return (flags & XLH_INSERT_CONTAINS_NEW_TUPLE) &&
+	return read_flags(record, offsetof(xl_heap_insert, flags), &flags) &&
+		(flags & XLH_INSERT_CONTAINS_NEW_TUPLE) &&
 		!(flags & XLH_INSERT_IS_SPECULATIVE) && !has_external(record);
 }
 
 static bool
-judge_update(XLogReaderState *record)
+judge_update(const MoRecord *record)
 {
-	uint8		flags = ((xl_heap_update *) XLogRecGetData(record))->flags;
+	uint8		flags;
 
-	return (flags & XLH_UPDATE_CONTAINS_NEW_TUPLE) && !has_external(record);
+	return read_flags(record, offsetof(xl_heap_update, flags), &flags) &&
+		(flags & XLH_UPDATE_CONTAINS_NEW_TUPLE) && !has_external(record);
 }
 
 static bool
-judge_delete(XLogReaderState *record)
+judge_delete(const MoRecord *record)
 {
-	uint8		flags = ((xl_heap_delete *) XLogRecGetData(record))->flags;
+	uint8		flags;
 
-	return (flags & XLH_DELETE_IS_SUPER) == 0;
+	return read_flags(record, offsetof(xl_heap_delete, flags), &flags) &&
+		(flags & XLH_DELETE_IS_SUPER) == 0;
 }
 
 static bool
-judge_heap(MoForeign *foreign, XLogReaderState *record)
+judge_multi_insert(const MoForeign *foreign, const MoRecord *record)
 {
-	uint8		operation = XLogRecGetInfo(record) & XLOG_HEAP_OPMASK;
+	FileOwner	owner = owner_of(foreign, record);
+	uint8		flags;
+
+	if (owner == OWNER_UNKNOWN || owner == OWNER_ELSEWHERE)
+		return owner == OWNER_ELSEWHERE;
+	return owner != OWNER_FOREIGN_TOASTS ||
+		(read_flags(record, offsetof(xl_heap_multi_insert, flags), &flags) &&
+		 (flags & XLH_INSERT_LAST_IN_MULTI) == 0);
+}
+
+static bool
+judge_heap(const MoForeign *foreign, const MoRecord *record)
+{
+	uint8		operation = record->info & XLOG_HEAP_OPMASK;
 	FileOwner	owner;
 
 	switch (operation)
@@ -321,9 +327,9 @@ judge_heap(MoForeign *foreign, XLogReaderState *record)
 }
 
 static bool
-judge_heap2(MoForeign *foreign, XLogReaderState *record)
+judge_heap2(const MoForeign *foreign, const MoRecord *record)
 {
-	switch (XLogRecGetInfo(record) & XLOG_HEAP_OPMASK)
+	switch (record->info & XLOG_HEAP_OPMASK)
 	{
 		case XLOG_HEAP2_MULTI_INSERT:
 			return judge_multi_insert(foreign, record);
@@ -342,31 +348,29 @@ judge_heap2(MoForeign *foreign, XLogReaderState *record)
  */
 
 bool
-mo_foreign_judge(MoForeign *foreign, XLogReaderState *record)
+mo_foreign_judge(MoForeign *foreign, const MoRecord *record)
 {
-	RmgrId		rmid = XLogRecGetRmid(record);
-	uint8		info = XLogRecGetInfo(record) & ~XLR_INFO_MASK;
-
-	switch (rmid)
+	switch (record->rmid)
 	{
 		case RM_HEAP_ID:
 			return judge_heap(foreign, record);
 		case RM_HEAP2_ID:
 			return judge_heap2(foreign, record);
 		case RM_XACT_ID:
-			if ((info & XLOG_XACT_OPMASK) == XLOG_XACT_INVALIDATIONS)
+			if ((record->info & XLOG_XACT_OPMASK) == XLOG_XACT_INVALIDATIONS)
 				note_invalidations(foreign, record);
 			return false;
 		case RM_SMGR_ID:
-			if (info == XLOG_SMGR_CREATE)
+			if (record->info == XLOG_SMGR_CREATE)
 				note_created(foreign, record);
 			return true;
 		case RM_XLOG_ID:
 			/* Images of pages only; others move the snapshot builder. */
-			return info == XLOG_FPI || info == XLOG_FPI_FOR_HINT;
+			return record->info == XLOG_FPI ||
+				record->info == XLOG_FPI_FOR_HINT;
 		default:
 			/* Indexes, sequences and so on: nothing is decoded of them. */
-			return rmid <= RM_MAX_BUILTIN_ID &&
-				RmgrTable[rmid].rm_decode == NULL;
+			return record->rmid <= RM_MAX_BUILTIN_ID &&
+				RmgrTable[record->rmid].rm_decode == NULL;
 	}
 }

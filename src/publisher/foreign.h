@@ -8,9 +8,8 @@
 #ifndef MO_FOREIGN_H
 #define MO_FOREIGN_H
 
-#include "access/xlogreader.h"
-
 #include "compat.h"
+#include "publisher/record.h"
 
 typedef struct MoForeign MoForeign;
 
@@ -25,9 +24,9 @@ extern void mo_foreign_learn(MoForeign *foreign, const RelFileLocator *file,
 							 Relation relation, XLogRecPtr lsn);
 
 /*
- * Must be shown every record, in order.  True: logical decoding would find
- * nothing in it but its transaction id.
+ * Must be shown every record, in order; one more than once does no harm.  True:
+ * logical decoding would find nothing in it but its transaction id.
  */
-extern bool mo_foreign_judge(MoForeign *foreign, XLogReaderState *record);
+extern bool mo_foreign_judge(MoForeign *foreign, const MoRecord *record);
 
 #endif							/* MO_FOREIGN_H */
