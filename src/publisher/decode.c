@@ -41,7 +41,7 @@
  * such interval, and the xmin of a snapshot is the oldest transaction running
  * at its beginning.  A transaction that is absent at its end had nothing for
  * us and changed no catalog; core passes over the end of one that it does not
- * know.
+ * know, and is not shown a commit that says nothing else.
  *
  *-------------------------------------------------------------------------
  */
@@ -144,6 +144,9 @@ mo_decode_standby_flushed(void)
 /*
  * Page reader that never waits.  The amount is cut at the limit too: the
  * reader keeps what it was given and would walk on in it without asking.
+ *
+ * A reader that is told of a failure would forget its segment, and next time
+ * open the file and read its first page again.
  */
 static int
 read_page(XLogReaderState *state, XLogRecPtr page, int needed,
@@ -152,7 +155,7 @@ read_page(XLogReaderState *state, XLogRecPtr page, int needed,
 	int			count;
 
 	if (page + needed > read_limit)
-		return -1;
+		return XLREAD_WOULDBLOCK;
 	count = read_local_xlog_page(state, page, needed, target, buffer);
 	if (count > 0 && page + count > read_limit)
 		count = read_limit - page;
@@ -351,25 +354,58 @@ is_running_xacts(const MoRecord *record)
 }
 
 /*
+ * The commit of an absent transaction.  One that has invalidations or
+ * sub-transactions is for core to look at.
+ */
+static bool
+is_absent_commit(const MoDecoder *decoder, const MoRecord *record)
+{
+	uint32		xinfo = 0;
+
+	if (record->rmid != RM_XACT_ID ||
+		(record->info & XLOG_XACT_OPMASK) != XLOG_XACT_COMMIT)
+		return false;
+	if (record->info & XLOG_XACT_HAS_INFO)
+	{
+		if (record->length < MinSizeOfXactCommit + sizeof(xinfo))
+			return false;
+		memcpy(&xinfo, record->data + MinSizeOfXactCommit, sizeof(xinfo));
+	}
+	return (xinfo & (XACT_XINFO_HAS_INVALS | XACT_XINFO_HAS_SUBXACTS)) == 0 &&
+		find_absent(decoder, record->xid) >= 0;
+}
+
+/*
  * Can core do without the record?  The first one of a sub-transaction names
  * its parent, which core must not miss.
  */
 static bool
-try_skip(MoDecoder *decoder, const MoRecord *record)
+is_needless(MoDecoder *decoder, const MoRecord *record)
+{
+	bool		foreign = mo_foreign_judge(decoder->plugin.foreign, record);
+
+	return (foreign || is_absent_commit(decoder, record)) &&
+		!TransactionIdIsValid(record->parent) &&
+		SnapBuildCurrentState(decoder->ctx->snapshot_builder) == SNAPBUILD_CONSISTENT;
+}
+
+/* Keeps account of what core is not told; false if it cannot. */
+static bool
+skip(MoDecoder *decoder, const MoRecord *record)
 {
 	TransactionId xid = record->xid;
 
-	if (!mo_foreign_judge(decoder->plugin.foreign, record) ||
-		TransactionIdIsValid(record->parent) ||
-		SnapBuildCurrentState(decoder->ctx->snapshot_builder) != SNAPBUILD_CONSISTENT)
-		return false;
-	if (!TransactionIdIsValid(xid) ||
-		find_absent(decoder, xid) >= 0 ||
-		ReorderBufferXidHasBaseSnapshot(decoder->ctx->reorder, xid))
-		return true;
-	if (decoder->nabsent == MAX_ABSENT)
-		return false;
-	decoder->absent[decoder->nabsent++] = xid;
+	if (is_end(record))
+		(void) forget_absent(decoder, xid);
+	else if (TransactionIdIsValid(xid) &&
+			 find_absent(decoder, xid) < 0 &&
+			 !ReorderBufferXidHasBaseSnapshot(decoder->ctx->reorder, xid))
+	{
+		if (decoder->nabsent == MAX_ABSENT)
+			return false;
+		decoder->absent[decoder->nabsent++] = xid;
+	}
+	decoder->skipped++;
 	return true;
 }
 
@@ -400,11 +436,8 @@ process_record(MoDecoder *decoder)
 	if (decoder->skips)
 	{
 		mo_record_take(&record, decoder->ctx->reader);
-		if (try_skip(decoder, &record))
-		{
-			decoder->skipped++;
+		if (is_needless(decoder, &record) && skip(decoder, &record))
 			return;
-		}
 		prepare_for_core(decoder, &record);
 	}
 	LogicalDecodingProcessRecord(decoder->ctx, decoder->ctx->reader);
@@ -426,10 +459,10 @@ skip_in_page(MoDecoder *decoder)
 	if (!decoder->skips || before == InvalidXLogRecPtr)
 		return;
 	while (mo_record_peek(&record, reader, next) &&
+		   is_needless(decoder, &record) &&
 		   mo_record_is_sound(&record, reader, before) &&
-		   try_skip(decoder, &record))
+		   skip(decoder, &record))
 	{
-		decoder->skipped++;
 		before = next;
 		next = record.end;
 	}
@@ -439,11 +472,6 @@ skip_in_page(MoDecoder *decoder)
 	reader->DecodeRecPtr = before;
 }
 
-/*
- * A reader that is refused a page forgets its segment: it would open the file
- * and read the first page again next time.  So it is not even asked where
- * nothing can be.
- */
 bool
 mo_decode_step(MoDecoder *decoder)
 {
