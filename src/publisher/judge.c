@@ -73,6 +73,13 @@ mo_judge_position(MoPublisher *pub, XLogRecPtr slot)
 {
 	XLogRecPtr	known = Max(pub->committed.txn.end_lsn, pub->progress.lsn);
 
+	if (!pub->marker_found &&
+		(pub->progress.marker_lsn != 0 || pub->hello.ledger_lsn != 0))
+		mo_publisher_need_attention(pub, "the marker has vanished from Kafka",
+									"Events were published before, but the publisher's group has no offset: the cluster was replaced, the group deleted, or its offsets expired.",
+									"If the topics still have the events: mesh_outbox.resume_publisher(name, start_from => 'ledger', reason => ...). To skip to new events: from => 'now'.",
+									Max(pub->progress.lsn, pub->hello.ledger_lsn),
+									mo_decode_flushed());
 	if (slot > known)
 		mo_publisher_need_attention(pub, "somebody moved the replication slot",
 									psprintf("The slot stands at %X/%X, but everything is dealt with up to %X/%X only. Events committed between them cannot be decoded any more.",

@@ -90,7 +90,7 @@ typedef struct MoPublisher
 	XLogRecPtr	awaited;		/* WAL up to here may hold what woke us */
 	XLogRecPtr	start_lsn;		/* older transactions are not replayed */
 	XLogRecPtr	slot_start;		/* S at the start */
-	bool		marker_found;	/* step 1's reading */
+	bool		marker_found;	/* by step 1, or our claim is in Kafka */
 	MoPosition	marker_read;
 	bool		verified;		/* the transaction at M was seen and is M's */
 	bool		mismatch;		/* it was seen and is not */

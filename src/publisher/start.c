@@ -193,7 +193,7 @@ mo_start_fenced(MoPublisher *pub, const MoMarker *marker)
 {
 	int			limit = BACK_OFF_MS << Min(pub->slot->fenced, 6);
 
-	if (marker != NULL &&
+	if (marker == NULL ? !pub->marker_found :
 		(strcmp(marker->incarnation, pub->owner) == 0 ||
 		 strcmp(marker->incarnation, pub->incarnation) == 0 ||
 		 mo_marker_is_ancestor(marker, &pub->history)))
@@ -237,6 +237,7 @@ try_claim(MoPublisher *pub, const char *text)
 	if (result->status == MO_KAFKA_OK)
 	{
 		MO_FAULT_POINT("claim_commit");
+		pub->marker_found = true;
 		return true;
 	}
 	if (result->status == MO_KAFKA_ABORT)
@@ -362,7 +363,7 @@ mo_start_own(MoPublisher *pub)
  * ---------------------------------------------------------------------
  */
 
-/* Reads M (step 1) into pub->committed, or decides that there is none. */
+/* Step 1; false when there is no M, or none yet: the read may be stale. */
 static bool
 find_marker(MoPublisher *pub, MoMarker *m)
 {
@@ -370,16 +371,6 @@ find_marker(MoPublisher *pub, MoMarker *m)
 	MO_FAULT_POINT("start_read_marker");
 	pub->marker_read = m->position;
 	strlcpy(pub->owner, m->incarnation, sizeof(pub->owner));
-	if (!pub->marker_found && !mo_resume_chosen(pub) &&
-		(pub->progress.marker_lsn != 0 || pub->hello.ledger_lsn != 0))
-	{
-		/* A read-uncommitted "none" cannot be stale: offsets only vanish. */
-		mo_publisher_need_attention(pub, "the marker has vanished from Kafka",
-									"Events were published before, but the publisher's group has no offset: the cluster was replaced, the group deleted, or its offsets expired.",
-									"If the topics still have the events: mesh_outbox.resume_publisher(name, start_from => 'ledger', reason => ...). To skip to new events: from => 'now'.",
-									Max(pub->progress.lsn, pub->hello.ledger_lsn),
-									mo_decode_flushed());
-	}
 	return pub->marker_found;
 }
 

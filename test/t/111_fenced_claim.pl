@@ -1,5 +1,5 @@
 # Transactional ids taken over in passing, by somebody who claims nothing, as
-# when the coordinator times a publisher out; once more before its claim; one
+# when the coordinator times a publisher out; before its claims, too; one
 # of them while the others have transactions open; and a start while the last
 # WAL record ends on a page boundary.
 
@@ -12,14 +12,22 @@ use Test::More;
 my $kafka = start_kafka();
 my $node = new_node('main', 'autovacuum = off', 'checkpoint_timeout = 1h',
 	'mesh_outbox.max_transaction_events = 20');
-create_publisher($node, $kafka);
-simple_outbox($node);
-emit($node, first => 1);
-ok(wait_published($node), 'published');
 
+note 'fenced before its first claim, when Kafka has no marker yet';
+my $log = -s $node->logfile;
+my $order = fault($node, 'start_fence_1:wait');
+$node->safe_psql('postgres', qq(SELECT mesh_outbox.create_publisher('main', brokers => '$kafka->{bootstrap}')));
+ok(await_fault($node, $order, $log), 'it has some of its ids');
 my @ids = map { marker_group($node) . "-$_" } 0 .. 3;
 
 sub fence { return kafka('fence', $kafka->{bootstrap}, @ids); }
+
+fence();
+fault($node, '');
+ok(wait_state($node, 'streaming'), 'it tries again');
+simple_outbox($node);
+emit($node, first => 1);
+ok(wait_published($node), 'published');
 
 note 'fenced once';
 my $pid = worker_pid($node, 'publisher');
@@ -29,8 +37,8 @@ ok(wait_published($node), 'published');
 is(worker_pid($node, 'publisher'), $pid, 'the process went on');
 
 note 'fenced, and fenced again before its new claim';
-my $log = -s $node->logfile;
-my $order = fault($node, 'start_fence_1:wait');
+$log = -s $node->logfile;
+$order = fault($node, 'start_fence_1:wait');
 fence();
 emit($node, third => 1);
 ok(await_fault($node, $order, $log), 'it has its ids back');
