@@ -82,7 +82,7 @@ class Config:
     bug_publish_prepared: bool = False     # events are published at PREPARE
     bug_restart_at_slot: bool = False      # decoding restarts at S, not before open transactions
     bug_slot_no_wait: bool = False         # the slot does not wait for prepared transactions
-    bug_slot_no_progress: bool = False     # the slot is persisted before P covers its start
+    bug_slot_no_progress: bool = False     # a slot that no P speaks of is kept
 
     # ---- exploration -----------------------------------------------------
     limit: int = 3_000_000     # states; a run that reaches it proves safety only so far

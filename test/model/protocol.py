@@ -3,7 +3,7 @@
 `steps` yields (step, detail, kafka, instance) for everything that the pair of
 one instance can do next. Where the pair is (`Instance.pc`):
 
-    off → (slot → slot_wait →) read → verify → fence0 → fence1 … → read_fenced →
+    off → (slot → slot_made →) read → verify → fence0 → fence1 … → read_fenced →
     verify_fenced → claim → claim_wait → run
     fenced → fenced_judge after a _FENCED anywhere, and if M is still mine:
     again0 → again1 … → again_read → claim → claim_wait → run with the batches kept
@@ -78,28 +78,28 @@ def pair_start(cfg, me, kafka, inst, fresh):
     left_over = ()
     if cfg.bug_orphan_scribe:
         left_over = tuple((r[0].lower(),) + r[1:] for r in inst.asked)
-    pc = 'read' if inst.slot >= 0 else 'slot'
-    yield ('pair_start', '', kafka, inst._replace(pc=pc, asked=left_over, why=''))
+    # A slot that no P speaks of is left over from a start that did not get on.
+    known = cfg.slot or cfg.bug_slot_no_progress or any(e[0] == 'Z' for e in inst.wal)
+    pc, slot = ('read', inst.slot) if inst.slot >= 0 and known else ('slot', -1)
+    yield ('pair_start', '', kafka, inst._replace(pc=pc, slot=slot, asked=left_over, why=''))
 
 
 def slot_create(cfg, me, kafka, inst, fresh):
     if open_prepared(inst.wal[:inst.flushed]) and not cfg.bug_slot_no_wait:
         return
     at = inst.flushed
-    if cfg.bug_slot_no_progress:
-        yield ('slot_persist', at, kafka, inst._replace(pc='read', slot=at))
-    else:
-        yield ('slot_create', at, kafka, inst._replace(
-            pc='slot_wait', next=(at, 0), asked=inst.asked + (('Z', at, 0, None),)))
+    yield ('slot_create', at, kafka, inst._replace(pc='slot_made', next=(at, 0)))
 
 
 def slot_persist(cfg, me, kafka, inst, fresh):
-    if not waits_for_scribe(inst):
-        yield ('slot_persist', inst.next[0], kafka,
-               inst._replace(pc='read', slot=inst.next[0], next=None))
+    at = inst.next[0]
+    yield ('slot_persist', at, kafka, inst._replace(
+        pc='read', slot=at, next=None, asked=inst.asked + (('Z', at, 0, None),)))
 
 
 def start_read_marker(cfg, me, kafka, inst, fresh):
+    if waits_for_scribe(inst):      # a new slot is nothing before its P is durable
+        return
     m = marker_uncommitted(kafka)
     yield ('start_read_marker', m, kafka, inst._replace(pc='verify', read=m))
 
@@ -117,7 +117,7 @@ def start_verify(cfg, me, kafka, inst, fresh):
         yield ('needs_attention', why, kafka, stop(inst, why))
     else:
         yield ('start_verify', '', kafka,
-               inst._replace(pc='fence0', old=m.inc, read=None, why=''))
+               inst._replace(pc='fence0', old=m.inc, next=m[:2], read=None, why=''))
 
 
 def fence(i):
@@ -155,19 +155,20 @@ def start_verify_fenced(cfg, me, kafka, inst, fresh):
             why = OTHER
     if not why and cfg.verify_first:
         why = identity_finding(cfg, inst, m)
-    if not why and cfg.changed == 'restart' and m.inc != inst.old:
+    moved = m.inc != inst.old or m[:2] != inst.next
+    if not why and cfg.changed == 'restart' and moved:
         yield ('start_backoff', 'M has changed', kafka, start_over(inst))
     elif why:
         yield ('needs_attention', why, kafka, stop(inst, why))
     else:
         old = m.inc if cfg.old_from_fenced else inst.old
         yield ('start_verify_fenced', '', kafka,
-               inst._replace(pc='claim', inc=(me, fresh), old=old))
+               inst._replace(pc='claim', inc=(me, fresh), old=old, next=None))
 
 
 def claim_send(cfg, me, kafka, inst, fresh):
     if kafka.ids[0].owner != me:
-        yield ('claim_send', 'FENCED', kafka, fenced(inst))
+        yield ('claim_send', 'FENCED', kafka, fenced(inst._replace(at=None)))
     elif kafka.ids[0].state == 'E':
         branch = branch_of(cfg, me) if cfg.claim_own_branch else inst.read.branch
         relies = inst.read.relies if cfg.claim_keeps_relies else last_dead_letter(inst.wal)
@@ -178,13 +179,14 @@ def claim_send(cfg, me, kafka, inst, fresh):
 
 def claim_commit(cfg, me, kafka, inst, fresh):
     if kafka.ids[0].owner != me:
-        yield ('claim_commit', 'FENCED', kafka, fenced(inst))
+        yield ('claim_commit', 'FENCED', kafka, fenced(inst._replace(at=None)))
         return
     if kafka.ids[0].state == 'O':
         return
     m = inst.read
     if in_place(inst):
-        yield ('claim_commit', 'goes on', kafka, inst._replace(pc='run', read=None, last_id=0))
+        yield ('claim_commit', 'goes on', kafka, inst._replace(
+            pc='run', read=None, last_id=len(inst.queue)))
         return
     why = '' if cfg.verify_first else identity_finding(cfg, inst, m)
     if why:
@@ -258,9 +260,10 @@ def again_read(cfg, me, kafka, inst, fresh):
         yield judge_other(cfg, me, kafka, inst, m)
         return
     left = [b for b in inst.queue if b.at[:2] > (m.lsn, m.ordinal)]
+    # The claim takes id 0, and they take the next ones.
     queue = tuple([b._replace(id=(i + 1) % cfg.ids, stage='n', left=()) for i, b in enumerate(left)])
     yield ('start_read_marker_fenced', m, kafka, inst._replace(
-        pc='claim', read=m, at=m[:3], queue=queue, inc=(me, fresh),
+        pc='claim', read=m, at=m[:3], queue=queue, inc=(me, fresh), last_id=0,
         old=m.inc if cfg.recover_owner else inst.old))
 
 
@@ -364,9 +367,15 @@ def batch_plan(cfg, kafka, inst):
     planned = plan(cfg, inst, kafka.grown)
     if planned:
         events, at, after = planned
-        i = ((queue[-1].id if queue else inst.last_id) + 1) % cfg.ids
+        i = next_id(cfg, inst.last_id, queue)
         yield ('batch_plan', (i, events), kafka, inst._replace(
-            queue=queue + (Batch(i, events, at, 'n'),), next=after))
+            queue=queue + (Batch(i, events, at, 'n'),), next=after, last_id=i))
+
+
+def next_id(cfg, last, queue, k=1):
+    """In turn; one that is repeated while the older one commits keeps off its id."""
+    i = (last + 1) % cfg.ids
+    return (i + 1) % cfg.ids if k and queue and i == queue[0].id else i
 
 
 def swap(queue, k, batch):
@@ -448,8 +457,7 @@ def dead_letter_ask(cfg, me, kafka, inst, refused):
     dead = inst.dead | {refused[:2]} if cfg.bug_dead_late else inst.dead
     return ('dead_letter_ask', refused, kafka, inst._replace(
         queue=sent, next=(inst.wal.index(first[0]), ordinal), dead=dead,
-        asked=inst.asked + (('D',) + refused[:2],),
-        last_id=sent[-1].id if sent else inst.last_id))
+        asked=inst.asked + (('D',) + refused[:2],)))
 
 
 def overtake_dead_letter(cfg, me, kafka, inst):
@@ -468,7 +476,8 @@ def overtake_dead_letter(cfg, me, kafka, inst):
         kafka = broker.append(kafka, p, events, i)
     kafka = broker.send_offsets(kafka, i, full_marker(cfg, me, inst, b))
     yield ('batch_commit_send', 'before the dead letter is durable (bug)',
-           set_id(kafka, i, TxnId(me, 'O', True)), inst._replace(queue=(b,), next=after))
+           set_id(kafka, i, TxnId(me, 'O', True)),
+           inst._replace(queue=(b,), next=after, last_id=i))
 
 
 def batch_commit(cfg, me, kafka, inst):
@@ -488,7 +497,7 @@ def batch_commit(cfg, me, kafka, inst):
                 yield ('batch_commit_acked', 'FENCED on id %d' % b.id, kafka, fenced(inst))
             elif kafka.ids[b.id].state != 'O':
                 yield ('batch_commit_acked', b.events, kafka, inst._replace(
-                    queue=queue[:k] + queue[k + 1:], at=b.at, last_id=b.id))
+                    queue=queue[:k] + queue[k + 1:], at=b.at))
 
 
 def heartbeat(cfg, me, kafka, inst):
@@ -529,7 +538,7 @@ def slot_advance(cfg, kafka, inst):
 
 
 PHASES = {
-    'off': pair_start, 'slot': slot_create, 'slot_wait': slot_persist,
+    'off': pair_start, 'slot': slot_create, 'slot_made': slot_persist,
     'read': start_read_marker, 'verify': start_verify,
     'fence0': fence(0), 'fence1': fence(1), 'fence2': fence(2),
     'read_fenced': start_read_marker_fenced, 'verify_fenced': start_verify_fenced,

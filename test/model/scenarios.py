@@ -111,7 +111,7 @@ SEEDS = [
     ('decoding restarts at the slot', 'prepared', dict(bug_restart_at_slot=True), 'order'),
     ('slot does not wait for a prepared transaction', 'prepared_slot',
      dict(bug_slot_no_wait=True), 'order'),
-    ('slot persisted before P covers its start', 'prepared_slot',
+    ('slot kept although no P speaks of it', 'prepared_slot',
      dict(bug_slot_no_progress=True), 'no way'),
 ]
 

@@ -5,10 +5,10 @@ faults (crashes, promotions, meddling) are what must be survived; the others
 alone must lead to a good end from everywhere (see promises.py).
 """
 import kafka as broker
-from protocol import released_by, steps
+from protocol import next_id, released_by, steps
 from state import INFINITE, Instance, State, begin, fresh_incarnation, progress
 
-IDLE = ('off', 'slot', 'slot_wait', 'stopped', 'read', 'verify', 'fence0', 'fence1', 'fence2',
+IDLE = ('off', 'slot', 'slot_made', 'stopped', 'read', 'verify', 'fence0', 'fence1', 'fence2',
         'read_fenced', 'verify_fenced', 'claim', 'fenced',
         'fenced_judge', 'again0', 'again1', 'again2', 'again_read')
 
@@ -98,15 +98,18 @@ def crashes(cfg, me, kafka, inst):
 
 def batch_abort(cfg, me, kafka, inst, k):
     """The protocol's answer to an abortable error: abort, keep, produce again."""
-    queue = list(inst.queue)
+    queue, last = list(inst.queue), inst.last_id
     for j in range(k, len(queue)):
         b = queue[j]
         if j > k and not cfg.abort_both:
             break
         if b.stage in 'ap' and kafka.ids[b.id].owner == me:
             kafka = broker.abort(kafka, b.id, me)
-            queue[j] = b._replace(stage='n', left=())
-    return kafka, inst._replace(queue=tuple(queue))
+        elif b.stage != 'n':
+            continue
+        last = next_id(cfg, last, queue, j)
+        queue[j] = b._replace(id=last, stage='n', left=())
+    return kafka, inst._replace(queue=tuple(queue), last_id=last)
 
 
 def coordinator(cfg, state):
