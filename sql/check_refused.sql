@@ -233,6 +233,14 @@ OrderPlaced	{"order_id": "bad"}
 \.
 SELECT event_type, key FROM check_refused.outbox ORDER BY event_type, key;
 
+-- An event that no text could hold would stop its publisher for ever.
+INSERT INTO check_refused.outbox (event_type, payload)
+SELECT 'OrderPlaced', jsonb_build_object('order_id', 'huge', 'lines',
+           jsonb_agg(jsonb_build_object('sku', 'AB-1', 'qty', '1e131071'::numeric)))
+FROM generate_series(1, 600);
+INSERT INTO check_refused.outbox (event_type, payload, correlation_id)
+SELECT 'OrderPlaced', '{"order_id": "huge", "lines": [{"sku": "AB-1", "qty": 2}]}', repeat('x', 68000000);
+
 -- Only the functions that make outboxes may use the trigger.
 CREATE TABLE check_refused.forged (LIKE check_refused.outbox);
 CREATE TRIGGER forged BEFORE INSERT ON check_refused.forged

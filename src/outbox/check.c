@@ -30,6 +30,7 @@
 #include "outbox/key.h"
 #include "outbox/refuse.h"
 #include "outbox/registry.h"
+#include "outbox/size.h"
 #include "outbox/wake.h"
 
 /* Rules broken by one event that are counted, at most. */
@@ -432,6 +433,19 @@ check_promised_headers(Event *event)
 							   first->instance_pointer, first->message));
 }
 
+/* What nobody could publish nor keep as a dead letter must not be written. */
+static void
+check_size(const Event *event, HeapTuple given)
+{
+	const MoTable *table = event->table;
+
+	if (mo_size_payload(event->row.payload) +
+		mo_size_columns(given, RelationGetDescr(event->row.rel),
+						table->attnums[MO_COLUMN_PAYLOAD],
+						table->values, table->isnull) > MO_SIZE_LIMIT)
+		mo_refuse_size(&event->row);
+}
+
 /* ----------------------------------------------------------------
  * The trigger
  * ----------------------------------------------------------------
@@ -469,6 +483,7 @@ check_insert(const TriggerData *trigdata)
 					  table->values, table->isnull);
 	find_contract(&event);
 	check_payload(&event);
+	check_size(&event, trigdata->tg_trigtuple);
 	check_headers(&event);
 	check_promised_headers(&event);
 	stamp_key(&event);

@@ -33,6 +33,7 @@
 #include "mesh_outbox.h"
 #include "outbox/refusals.h"
 #include "outbox/refuse.h"
+#include "outbox/size.h"
 
 /* Longest excerpt of a value in a message, bytes. */
 #define EXCERPT_LENGTH	80
@@ -495,6 +496,19 @@ mo_refuse_late(const MoRefusedRow *row, TimestampTz time)
 			 errdetail("It happened at %s; the contract allows %s until it is inserted.",
 					   timestamptz_to_str(time), DatumGetCString(allowed)),
 			 err_rule(row, MO_COLUMN_EVENT_TIME, "lateness")));
+}
+
+void
+mo_refuse_size(const MoRefusedRow *row)
+{
+	mo_refusals_note(row->rel, row->event_type, "size");
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("event \"%s\" is larger than %d MB as text",
+					row->event_type, MO_SIZE_LIMIT_MB),
+			 errdetail("It could neither be published nor be kept as a dead letter."),
+			 errhint("Brokers take 1 MB unless told otherwise: keep the data elsewhere, and publish where it is."),
+			 err_rule(row, MO_COLUMN_PAYLOAD, "size")));
 }
 
 void

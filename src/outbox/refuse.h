@@ -52,6 +52,9 @@ pg_noreturn extern void mo_refuse_infinite_time(const MoRefusedRow *row);
 pg_noreturn extern void mo_refuse_late(const MoRefusedRow *row,
 									   TimestampTz time);
 
+/* It could not be published, nor be kept as a dead letter. */
+pg_noreturn extern void mo_refuse_size(const MoRefusedRow *row);
+
 /* "detail" is a sentence: what is wrong with the column "headers". */
 pg_noreturn extern void mo_refuse_headers(const MoRefusedRow *row,
 										  const char *detail);

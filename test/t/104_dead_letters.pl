@@ -42,6 +42,14 @@ emit($node, 'after-huge' => 1);
 ok(wait_published($node), 'the stream goes on');
 is($node->safe_psql('postgres', q(SELECT count(*) FROM mesh_outbox.dead_letter WHERE key = 'huge')), '1', 'a dead letter');
 
+note 'as large as the check lets through: six times what it is as jsonb';
+$node->safe_psql('postgres', q(INSERT INTO sales.outbox (event_type, payload) VALUES ('OrderPlaced',
+	jsonb_build_object('id', 'largest', 'n', 1, 'pad', repeat(chr(1), 11000000)))));
+emit($node, 'after-largest' => 1);
+ok(wait_published($node), 'the stream goes on');
+is($node->safe_psql('postgres', q(SELECT length(payload) > 66000000 FROM mesh_outbox.dead_letters WHERE key = 'largest')), 't',
+	'a dead letter, whole');
+
 note 'a row that no contract describes';
 # Stamped by hand with a contract that does not exist: only a superuser can.
 $node->safe_psql('postgres', q(
