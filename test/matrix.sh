@@ -3,7 +3,8 @@
 # ships: 15 on the host or in a bookworm folder, 17 in trixie, 18 in forky.
 #
 #   test/matrix.sh [RELEASE...]      default: bookworm trixie forky
-#   MO_MATRIX_PARTS="regress tap"    what runs in each
+#   MO_MATRIX_PARTS="regress tap"    what runs in each; MO_CHAOS_ROUNDS and
+#                                    MO_CHAOS_SEED are for its part "chaos"
 #
 # The folders are made once by debootstrap and kept in $MO_BUILD/matrix.
 set -uo pipefail
@@ -44,6 +45,8 @@ for release in "${releases[@]}"; do
 	env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb CI=true \
 		PIP_CERT=/etc/ssl/certs/ca-certificates.crt \
 		DEBIAN_FRONTEND=noninteractive MO_CACHE=/cache MO_CFLAGS=-Werror \
+		${MO_CHAOS_ROUNDS:+MO_CHAOS_ROUNDS="$MO_CHAOS_ROUNDS"} \
+		${MO_CHAOS_SEED:+MO_CHAOS_SEED="$MO_CHAOS_SEED"} \
 		chroot "$dir" bash -c "cd /src && test/run.sh $parts" < /dev/null 2>&1 |
 		tee "$log"
 	umount -l "$dir/dev" "$dir/proc"
