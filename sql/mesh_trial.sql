@@ -87,6 +87,15 @@ SELECT o.payload, f.path, f.rule FROM mesh_outbox.trial_failures('sales.orders',
     headers => '{"type": "object", "properties": {"trace": {"type": "string"}}, "required": ["trace"]}', key_schema => '{"type": "string", "maxLength": 1}') f
 JOIN sales.outbox o USING (event_id) ORDER BY o.payload ->> 'id', f.rule;
 
+-- Events of a table that has seen another catalog's contracts count as well.
+CREATE TABLE sales.restored (LIKE sales.outbox INCLUDING DEFAULTS, PRIMARY KEY (event_id));
+INSERT INTO sales.restored (event_id, event_type, major_version, payload, event_time, contract_id, created_at)
+VALUES ('0190b5a0-0000-7000-8000-000000000000', 'OrderPaid', 1, '{"id": 45}', '2020-01-01', 1234567, '2020-01-02');
+SELECT mesh_outbox.attach_outbox('sales.restored', product => 'sales.orders');
+SELECT path, rule FROM mesh_outbox.trial_failures('sales.orders', 'OrderPaid', '{"type": "object", "properties": {"id": {"type": "integer"}, "at": {"type": "string"}}}',
+    event_time => '/at', max_lateness => '1 hour') WHERE outbox = 'sales.restored'::regclass;
+SELECT mesh_outbox.detach_outbox('sales.restored');
+
 -- Once such a version is in force, dead letters are tried by the same rules:
 -- as they would be inserted today, their age apart.
 SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPaid', key => '/id', description => 'paid', topic => 'sales.paid',

@@ -11,7 +11,8 @@
 -- schemas, which are of the payload.
 --
 -- An event time that is neither the payload's nor that of the insertion was
--- given by the producer, who will give it again.
+-- given by the producer, who will give it again.  The contract that an event was
+-- accepted under may be gone: the table may have been another database's.
 CREATE FUNCTION mesh_outbox.try_table(
     relation regclass, outbox mesh_outbox.outbox, contract mesh_outbox.contract, schemas jsonb[],
     max_events bigint, until timestamptz,
@@ -47,7 +48,9 @@ BEGIN
                  LATERAL mesh_outbox.event_violations(
                      contract, e.payload, e.headers, NULL,
                      CASE WHEN e.event_time <> e.created_at
-                               AND e.event_time IS DISTINCT FROM mesh_outbox.contract_event_time(abs(e.contract_id), e.payload)
+                               AND e.event_time IS DISTINCT FROM (
+                                   SELECT mesh_outbox.contract_event_time(c.contract_id, e.payload)
+                                   FROM mesh_outbox.contract c WHERE c.contract_id = abs(e.contract_id))
                           THEN e.event_time END, e.created_at, as_enforced => false) v
             UNION ALL
             SELECT NULL, e.event_id, e.contract_id, s.no::int, v.instance_pointer, v.keyword, 'enforce'
