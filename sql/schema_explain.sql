@@ -19,6 +19,15 @@ WHERE item = 'violation';
 SELECT * FROM mesh_outbox.explain_event('schema_explain.outbox', 'OrderPlaced', '{}', 2);
 SELECT * FROM mesh_outbox.explain_event('schema_explain.outbox', 'OrderPayed', '{}');
 SELECT * FROM mesh_outbox.explain_event('pg_class', 'OrderPlaced', '{}');
+-- The row is more than its payload.
+SELECT mesh_outbox.propose_contract('explain.orders', 'OrderPaid', key => '/id', description => 'a customer paid for an order', max_lateness => '1 day',
+    topic => 'explain.paid', headers => '{"type": "object", "properties": {"trace": {"type": "string"}}, "required": ["trace"]}',
+    schema => '{"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}');
+SELECT mesh_outbox.activate_contract('explain.orders', 'OrderPaid', '1.0.0');
+SELECT value FROM mesh_outbox.explain_event('schema_explain.outbox', 'OrderPaid', '{"id": 1}', event_time => now() - interval '2 days')
+WHERE item = 'violation';
+SELECT count(*) FROM mesh_outbox.explain_event('schema_explain.outbox', 'OrderPaid', '{"id": 1}', headers => '{"trace": "x"}')
+WHERE item = 'violation';
 SELECT count(*) FROM schema_explain.outbox;
 -- as Kafka's Java clients: values of its own test of murmur2, modulo
 SELECT k, mesh_outbox.key_partition(k, 1000000) FROM unnest('{21,foobar,a-little-bit-long-string}'::text[]) k;

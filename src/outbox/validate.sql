@@ -19,6 +19,14 @@ COMMENT ON FUNCTION mesh_outbox.event_violations(mesh_outbox.contract, jsonb, js
 REVOKE EXECUTE ON FUNCTION
     mesh_outbox.event_violations(mesh_outbox.contract, jsonb, jsonb, text, timestamptz, timestamptz, boolean) FROM PUBLIC;
 
+CREATE FUNCTION mesh_outbox.violation_place(instance_pointer text, keyword text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+    RETURN coalesce(nullif(instance_pointer, ''), CASE keyword WHEN 'headers' THEN 'its headers' WHEN 'lateness' THEN 'its event time'
+                                                               ELSE 'the whole document' END);
+COMMENT ON FUNCTION mesh_outbox.violation_place(text, text) IS 'where event_violations() found something, for people';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.violation_place(text, text) FROM PUBLIC;
+
 CREATE FUNCTION mesh_outbox.contract_event_time(contract_id bigint, payload jsonb) RETURNS timestamptz
     LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'mo_validate_event_time';
 COMMENT ON FUNCTION mesh_outbox.contract_event_time(bigint, jsonb) IS

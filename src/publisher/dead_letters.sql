@@ -127,9 +127,7 @@ BEGIN
     WHERE v.enforcement IN ('quarantine', 'enforce') LIMIT 1;
     IF FOUND THEN
         RETURN format('it breaks the contract version in force, %s, at %s: %s', mesh_outbox.version_text(contract),
-                      coalesce(nullif(violation.instance_pointer, ''),
-                               CASE violation.keyword WHEN 'headers' THEN 'its headers' ELSE 'the root' END),
-                      violation.message);
+                      mesh_outbox.violation_place(violation.instance_pointer, violation.keyword), violation.message);
     END IF;
     RETURN NULL;
 END

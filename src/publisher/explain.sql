@@ -8,9 +8,10 @@ COMMENT ON FUNCTION mesh_outbox.key_partition(text, int) IS
 
 CREATE FUNCTION mesh_outbox.explain_event(
     outbox regclass, event_type text, payload jsonb, major_version int DEFAULT NULL,
+    headers jsonb DEFAULT NULL, event_time timestamptz DEFAULT NULL,
     OUT item text, OUT value text)
     RETURNS SETOF record
-    LANGUAGE plpgsql STABLE
+    LANGUAGE mesh_outbox_plpgsql STABLE
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     target mesh_outbox.outboxes;
@@ -79,10 +80,11 @@ BEGIN
         END IF;
     END IF;
     RETURN QUERY
-        SELECT 'violation', concat('at ', coalesce(nullif(v.instance_pointer, ''), 'the whole document'), ': ',
-                                   v.message, ', found ' || v.found)
-        FROM mesh_outbox.contract_violations(contract.contract_id, payload) v;
+        SELECT 'violation', concat('at ', mesh_outbox.violation_place(v.instance_pointer, v.keyword), ': ', v.message, ', found ' || v.found)
+        FROM mesh_outbox.contract c,
+             LATERAL mesh_outbox.event_violations(c, payload, headers, NULL, event_time, now(), as_enforced => false) v
+        WHERE c.contract_id = contract.contract_id;
 END
 $$;
-COMMENT ON FUNCTION mesh_outbox.explain_event(regclass, text, jsonb, int) IS
-    'what an INSERT of the event would do: contract, key, partition, headers and all violations; nothing is inserted';
+COMMENT ON FUNCTION mesh_outbox.explain_event(regclass, text, jsonb, int, jsonb, timestamptz) IS
+    'what an INSERT of the event would do: contract, key, partition, headers and all violations, of its payload as well as of the headers and the event time that the row brings along; nothing is inserted';
