@@ -35,6 +35,9 @@
 /* Between two probes of a cluster that is away, in ms. */
 #define PROBE_INTERVAL		1000
 
+/* How long the end of a handle may take to leave a transaction, ms. */
+#define LEAVE_TIMEOUT		200
+
 typedef rd_kafka_error_t *(*TransactionalCall) (MoLane *lane);
 
 /* ----------------------------------------------------------------
@@ -115,6 +118,24 @@ next_call(MoLane *lane)
 	return lane->stop ? NULL : lane->call;
 }
 
+/*
+ * A handle must not be destroyed while librdkafka is about to register
+ * partitions with the transaction: it sends the request and counts it
+ * afterwards, and a broker thread that ends in between finds a request that
+ * was not counted and takes the whole process down (an assertion; 2.0).  An
+ * abort that has begun lets no further registration begin and comes behind
+ * one that has.  More of it is not needed: whoever uses the id next ends the
+ * transaction.  Outside of one, the call returns at once.
+ */
+static void
+leave_transaction(rd_kafka_t *rk)
+{
+	rd_kafka_error_t *error = rd_kafka_abort_transaction(rk, LEAVE_TIMEOUT);
+
+	if (error)
+		rd_kafka_error_destroy(error);
+}
+
 static void *
 lane_main(void *arg)
 {
@@ -134,6 +155,7 @@ lane_main(void *arg)
 
 	if (lane->new_topic)
 		rd_kafka_NewTopic_destroy(lane->new_topic);
+	leave_transaction(lane->rk);
 	rd_kafka_destroy(lane->rk);
 
 	pthread_mutex_lock(&lane->lock);

@@ -7,6 +7,7 @@ Run by run.sh, which builds the module and sets MO_BINDIR and MO_MODULE.
 """
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -21,7 +22,7 @@ from confluent_kafka.admin import (AclBinding, AclOperation, AclPermissionType,
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import kafka                                                     # noqa: E402
-from kafka import Cluster, consume, free_ports, until            # noqa: E402
+from kafka import PATIENCE_S, Cluster, consume, free_ports, until    # noqa: E402
 
 BINDIR = os.environ["MO_BINDIR"]
 MODULE = os.environ["MO_MODULE"]
@@ -51,7 +52,9 @@ FUNCTIONS = {
     "turns": ("text, int, int, int, int, int", "float8[]"),
 }
 
-LONG = 60000            # ms; for what is to happen
+LONG = 300000           # ms; for what is to happen
+# ms; the end of a producer waits for no broker, whose own patience is a minute.
+SOON = 20000
 
 
 class Server:
@@ -190,6 +193,14 @@ class Base(unittest.TestCase):
             self.assertEqual(p.call(lane, "init"), "ok")
         return p
 
+    def troubled(self, p, words):
+        until(lambda: re.search(words, p.trouble(100) or ""), PATIENCE_S, f"trouble: {words}")
+
+    def ends(self, p, offset):
+        """A moment after its commit was acknowledged, a transaction's end is in
+        the partitions, too."""
+        until(lambda: p.end_offset(self.name, 0, LONG) == offset, PATIENCE_S, f"the end to be {offset}")
+
     def publish(self, p, lane, n, lsn, size=100):
         """A whole transaction."""
         self.assertEqual(p.begin(lane), "ok")
@@ -214,7 +225,7 @@ class Embedded(Base):
             self.assertEqual(p.call(lane, "init"), "ok")
         self.assertEqual(p.read_marker(True, LONG), "200 m200")
         self.publish(p, 0, 3, 300)
-        self.assertEqual(p.end_offset(self.name, 0, LONG), "7")
+        self.ends(p, "7")
 
     def test_embedded_abort(self):
         p = self.ready(self.producer("embedded"))
@@ -234,7 +245,7 @@ class First(Base):
         self.assertEqual(p.ensure_topic("mo-test.markers", 1, "{}", LONG), "1")
         self.assertEqual(p.call(0, "init"), "ok")
         self.assertEqual(p.begin(0), "ok")
-        self.assertEqual(p.marker(0, 1, "m1", 20000), "ok")
+        self.assertEqual(p.marker(0, 1, "m1"), "ok")
         self.assertEqual(p.call(0, "commit"), "ok")
         self.assertEqual(p.read_marker(True, LONG), "1 m1")
 
@@ -304,7 +315,7 @@ class Kafka(Base):
         self.assertEqual(p.read_marker(True, LONG), "9223372032865228408 m9223372032865228408")
         self.assertEqual(len(values(self.name)), 50)
         # 17 records and two commit records in each partition but the last.
-        self.assertEqual(p.end_offset(self.name, 0, LONG), "19")
+        self.ends(p, "19")
         self.assertEqual(p.offset(0), 11)
         self.assertRegex(p.end_offset("no-such-topic", 0, LONG), "^refused")
 
@@ -428,10 +439,10 @@ class Kafka(Base):
         cluster.signal(1, signal.SIGSTOP)
         p.start(0, "commit")
         self.assertEqual(p.end(0, 2000), "busy")
-        self.assertRegex(p.trouble(100), "committing")
+        self.troubled(p, "committing")
         cluster.signal(1, signal.SIGCONT)
         self.assertEqual(p.end(0), "ok")
-        self.assertIsNone(p.trouble(100))
+        until(lambda: p.trouble(100) is None, PATIENCE_S, "the end of trouble")
         self.assertEqual(p.read_marker(True, LONG), "10 m10")
         # A marker that needs many tries is one marker.
         self.assertEqual(p.begin(1), "ok")
@@ -464,7 +475,7 @@ class Kafka(Base):
         p.start(1, "commit")
         self.assertEqual(p.produce(0, self.name, 3, 3000, 1000, 8), "ok")
         self.assertEqual(p.read_marker(True, 1500), "busy")
-        self.assertLess(p.destroy(), 1000)
+        self.assertLess(p.destroy(), SOON)
         self.assertEqual(p.counts(), nothing)
 
     def test_thread_left_behind(self):
@@ -477,23 +488,23 @@ class Kafka(Base):
         self.assertEqual(p.produce(0, self.name, 3, 3, 100, 8), "ok")
         p.start_marker(0, 30, "m30")
         self.assertEqual(p.end(0, 1500), "busy")
-        self.assertRegex(p.trouble(100), "sending the marker")
-        self.assertLess(p.destroy(), 1200)
+        self.troubled(p, "sending the marker")
+        self.assertLess(p.destroy(), SOON)
         p.close()
-        until(lambda: not os.path.exists(f"/proc/{pid}"), 5, "the session's end")
+        until(lambda: not os.path.exists(f"/proc/{pid}"), PATIENCE_S, "the session's end")
         with open(server.log) as f:
             self.assertNotRegex(f.read(), "terminated by signal|exited with exit code")
 
     def test_timed_out(self):
         """The coordinator's time-out looks like fencing; new handles mend it."""
-        p = self.ready(self.producer(**{"transaction.timeout.ms": 3000}))
+        p = self.ready(self.producer(**{"transaction.timeout.ms": 10000}))
         self.publish(p, 0, 3, 1)
         self.assertEqual(p.begin(0), "ok")
         self.assertEqual(p.produce(0, self.name, 1, 3, 100, 8), "ok")
         self.assertEqual(p.marker(0, 30, "m30"), "ok")
         self.assertRegex(p.deliver(0, LONG), "^0/0")
         # The last stable offset passes them when they are aborted.
-        until(lambda: p.end_offset(self.name, 0, LONG) == "6", 40, "the time-out")
+        self.ends(p, "6")
         self.assertRegex(p.call(0, "commit"), "^fenced")
         p.reset()
         for lane in (0, 1):
@@ -505,7 +516,7 @@ class Kafka(Base):
         """More than the library's queue holds; memory stays bounded by it."""
         p = self.ready(self.producer())
         self.publish(p, 0, 250000, 1, 10)
-        self.assertEqual(p.end_offset(self.name, 0, LONG), "83335")
+        self.ends(p, "83335")
 
     def test_reset_under_way(self):
         p = self.ready(self.producer())
@@ -517,6 +528,17 @@ class Kafka(Base):
         self.publish(p, 0, 3, 1)
         self.assertEqual(len(values(self.name)), 3)
 
+    def test_reset_at_once(self):
+        """Handles go while librdkafka is about to register partitions."""
+        p = self.ready(self.producer())
+        for n in range(10):
+            self.publish(p, 0, 3, 10 + n)
+            p.session.execute("SELECT test_begin(0), test_produce(0, %s, 3, 3, 100, 8), test_reset()",
+                              (self.name,))
+            for lane in (0, 1):
+                self.assertEqual(p.call(lane, "init"), "ok")
+        self.assertEqual(len(values(self.name)), 30)
+
     def test_restarted_broker(self):
         p = self.ready(self.producer())
         self.publish(p, 1, 3, 1)
@@ -527,7 +549,7 @@ class Kafka(Base):
         cluster.kill(1)
         p.start(0, "commit")
         self.assertEqual(p.end(0, 3000), "busy")
-        self.assertRegex(p.trouble(100), "refused|down|Disconnected")
+        self.troubled(p, "refused|down|Disconnected")
         cluster.up()
         self.assertEqual(p.end(0), "ok")
         self.publish(p, 1, 3, 20)
@@ -540,12 +562,12 @@ class Kafka(Base):
         self.publish(p, 0, 3, 1)
         pid = p.session.info.backend_pid
         cluster.kill(1)
-        until(lambda: p.trouble(200) is not None, 30, "trouble")
+        until(lambda: p.trouble(200) is not None, PATIENCE_S, "trouble")
         before = cpu(pid)
         p.trouble(4000)
-        self.assertLess(cpu(pid) - before, 0.1)
+        self.assertLess(cpu(pid) - before, 0.5)
         cluster.up()
-        until(lambda: p.trouble(200) is None, 30, "the end of trouble")
+        until(lambda: p.trouble(200) is None, PATIENCE_S, "the end of trouble")
         self.publish(p, 1, 3, 2)
 
     def test_signals(self):
@@ -566,8 +588,8 @@ class Kafka(Base):
         p = self.producer("127.0.0.1:1")
         p.start(0, "init")
         self.assertEqual(p.end(0, 1500), "busy")
-        self.assertRegex(p.trouble(100), "Connection refused|down")
-        self.assertLess(p.destroy(), 1200)
+        self.troubled(p, "Connection refused|down")
+        self.assertLess(p.destroy(), SOON)
 
     def test_no_leak(self):
         p = self.producer()
@@ -612,7 +634,7 @@ class Secure(Base):
         p = self.producer(f"127.0.0.1:{sasl}", **self.options("boss", "wrong-word"))
         p.start(0, "init")
         self.assertEqual(p.end(0, 3000), "busy")
-        self.assertRegex(p.trouble(100), "(?i)authentication")
+        self.troubled(p, "(?i)authentication")
         p.close()
         with open(server.log) as f:
             self.assertNotIn("wrong-word", f.read())
@@ -620,7 +642,7 @@ class Secure(Base):
     def test_no_rights(self):
         p = self.producer(f"127.0.0.1:{sasl}", **self.options("clerk", "pass-word"))
         self.assertRegex(p.ensure_topic(self.name, 1, "{}", LONG), "^refused: .*auth")
-        self.assertRegex(p.read_marker(True, 20000), "^refused: .*auth")
+        self.assertRegex(p.read_marker(True, LONG), "^refused: .*auth")
         self.assertRegex(p.call(0, "init"), "^refused: .*auth")
 
     def test_some_rights(self):
@@ -654,7 +676,7 @@ def allow(kind, name, operation):
     binding = AclBinding(kind, name, ResourcePatternType.LITERAL, "User:clerk", "*",
                          operation, AclPermissionType.ALLOW)
     admin = cluster.admin()
-    admin.create_acls([binding])[binding].result(30)
+    admin.create_acls([binding])[binding].result(PATIENCE_S)
 
 
 def cpu(pid):
