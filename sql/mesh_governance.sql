@@ -127,10 +127,11 @@ SELECT 'slot' AS made FROM pg_create_logical_replication_slot('regress_control',
 CREATE FUNCTION control_events(OUT topic text, OUT partition int, OUT event_type text, OUT headers jsonb, OUT payload jsonb)
     RETURNS SETOF record LANGUAGE sql AS $$
     SELECT c.topic, m[2]::int, m[3], m[4]::jsonb, m[5]::jsonb
-    FROM pg_logical_slot_get_changes('regress_control', NULL, NULL) l,
+    FROM pg_logical_slot_get_changes('regress_control', NULL, NULL) WITH ORDINALITY l (lsn, xid, data, n),
          regexp_match(l.data, '^table mesh_outbox.control_event: INSERT: .* contract_id\[bigint\]:(\d+) partition\[integer\]:(\d+) '
                               'event_type\[text\]:''([^'']*)'' .* headers\[jsonb\]:''([^'']*)'' payload\[jsonb\]:''([^'']*)''') m
     JOIN mesh_outbox.contract c ON c.contract_id = m[1]::bigint
+    ORDER BY l.n
 $$;
 SET ROLE regress_sales;
 SELECT mesh_outbox.propose_contract('sales.parcels', 'Sent', key => '/id',

@@ -88,7 +88,7 @@ CREATE FUNCTION mesh_outbox.policy_findings(contract mesh_outbox.contract)
         WHERE mesh_outbox.state_of_policy(p.name) <> 'suspended'
           AND coalesce(p.scope, (policy_findings.contract).product)
               IN ((policy_findings.contract).product, split_part((policy_findings.contract).product, '.', 1))
-        ORDER BY p.name, v.path;
+        ORDER BY p.name, v.path, v.message;
     END;
 COMMENT ON FUNCTION mesh_outbox.policy_findings(mesh_outbox.contract) IS 'what the policies in scope say about a contract';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.policy_findings(mesh_outbox.contract) FROM PUBLIC;
@@ -214,7 +214,7 @@ BEGIN
     FROM mesh_outbox.policy p, mesh_outbox.contract c, LATERAL mesh_outbox.policy_violations(p, c) v
     WHERE p.name = policy AND c.status IN ('proposed', 'active', 'deprecated')
       AND coalesce(p.scope, c.product) IN (c.product, split_part(c.product, '.', 1))
-    ORDER BY c.product, c.event_type, c.contract_id, v.path;
+    ORDER BY c.product, c.event_type, c.contract_id, v.path, v.message;
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.policy_impact(text) IS
