@@ -48,12 +48,20 @@ typedef struct Order
 
 static Order order;
 
-/* Reads the setting again when it has changed since the last passing. */
+/*
+ * Reads the setting again when it has changed since the last passing.  An
+ * order that was given before an event was inserted must be known when that
+ * event passes, so a reload that is asked for is not left until the process
+ * comes round to it; there it is served once more.
+ */
 static bool
 read_order(void)
 {
-	const char *setting = mo_guc_fault ? mo_guc_fault : "";
+	const char *setting;
 
+	if (ConfigReloadPending)
+		ProcessConfigFile(PGC_SIGHUP);
+	setting = mo_guc_fault ? mo_guc_fault : "";
 	if (strcmp(setting, order.text) != 0)
 	{
 		memset(&order, 0, sizeof(order));
