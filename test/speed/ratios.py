@@ -1,7 +1,13 @@
 #!/usr/bin/env python3
 """Processor time per event against a baseline that does less of the same, both
-measured in turn, on whatever machine this is.  Contention and clock speed move
-both; the ratio stays.
+measured in turn, on whatever machine this is.
+
+What else runs there costs processor time, too, in caches and in the clock's
+speed, and hits one of a pair or the other: single pairs differ by a factor of
+two on a busy machine.  Two estimates stand against that, and code that has
+become slower moves both: the median of the pairs, which a long disturbance may
+move, and the ratio of each side's cheapest turn, which a turn in a moment of
+peace may.  The lower one is what is bounded.
 
 publish, main thread   decoding, JSON, headers, handing over, against a loop in
                        C that hands ready-made records of that size over
@@ -9,8 +15,8 @@ publish, all threads   the same with librdkafka's own threads
 insert                 a checked INSERT against one into a table of the same
                        columns and index
 
-The bounds are about half as much again as was seen on a busy machine (2.5, 1.7
-and 1.1): twice the cost breaks them, noise does not.
+The bounds are about half as much again as was seen (2.3, 1.6 and 1.2): twice
+the cost breaks them.
 """
 import argparse
 import json
@@ -27,7 +33,7 @@ from measure import threads                                     # noqa: E402
 from server import Server                                       # noqa: E402
 
 EVENTS = 60_000
-ROUNDS = 5
+ROUNDS = 9
 PARTITIONS = 4
 HEADERS = 8
 BATCH = 50_000              # mesh_outbox.max_transaction_events
@@ -124,13 +130,13 @@ def main():
             ratios.server.stop("immediate")
     failed = 0
     for name, bound in BOUNDS.items():
-        each = [a / b for a, b in (r[name] for r in rounds)]
-        ratio = statistics.median(each)
+        ours, base = (min(r[name][i] for r in rounds) for i in (0, 1))
+        each = sorted(a / b for a, b in (r[name] for r in rounds))
+        ratio = min(ours / base, statistics.median(each))
         failed += ratio > bound
-        ours, base = (statistics.median(r[name][i] for r in rounds) * 1e6 for i in (0, 1))
         print(f"{'ok  ' if ratio <= bound else 'FAIL'} {name}: {ratio:.2f} x the baseline"
-              f" ({min(each):.2f}-{max(each):.2f}; {ours:.2f} and {base:.2f} µs per event;"
-              f" bound {bound})")
+              f" (at best {ours * 1e6:.2f} and {base * 1e6:.2f} µs per event; bound {bound};"
+              f" single pairs {each[0]:.2f}-{each[-1]:.2f})")
     print(f"{len(BOUNDS) - failed} passed, {failed} failed")
     return failed > 0
 
