@@ -90,7 +90,7 @@ if "$clang" -g -O1 -fPIC -shared -o "$work/target.so" \
 	printf '%s\n' \
 		"CREATE FUNCTION mo_fuzz(text, int, int) RETURNS void LANGUAGE c AS '$work/target.so';" \
 		"SELECT mo_fuzz('$work/corpus', $seconds, $seed);" |
-		as_user timeout $((seconds + 120)) "$ENGINE_BINDIR/postgres" --single \
+		as_user timeout $((seconds + 900)) "$ENGINE_BINDIR/postgres" --single \
 			-D "$work/data" -c max_stack_depth=1MB postgres \
 			> "$MO_BUILD/coverage.out" 2>&1
 	if grep -q '^Done [0-9]* runs' "$MO_BUILD/coverage.out"; then

@@ -133,7 +133,7 @@ mo_fuzz(PG_FUNCTION_ARGS)
 	argv[argc++] = psprintf("-max_total_time=%d", PG_GETARG_INT32(1));
 	argv[argc++] = psprintf("-seed=%d", PG_GETARG_INT32(2));
 	argv[argc++] = "-max_len=4096";
-	argv[argc++] = "-timeout=20";
+	argv[argc++] = "-timeout=200";
 	argv[argc++] = psprintf("-artifact_prefix=%s/", text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	argv[argc++] = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	argv[argc] = NULL;
