@@ -5,8 +5,8 @@ CREATE DATABASE workers_one TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC
 \c workers_one
 CREATE EXTENSION mesh_outbox;
 SELECT mesh_outbox.create_publisher('main', brokers => 'embedded');
-SELECT mesh_outbox.wait_ready('main');
-SELECT mesh_outbox.wait_published();
+SELECT mesh_outbox.wait_ready('main', '5 min');
+SELECT mesh_outbox.wait_published(timeout => '5 min');
 SELECT name, state, error, publisher_pid IS NOT NULL AS publisher, scribe_pid IS NOT NULL AS scribe
 FROM mesh_outbox.publisher_status();
 
@@ -14,7 +14,7 @@ FROM mesh_outbox.publisher_status();
 \c :home
 ALTER DATABASE workers_one RENAME TO workers_two;
 \c workers_two
-SELECT mesh_outbox.wait_published();
+SELECT mesh_outbox.wait_published(timeout => '5 min');
 
 -- A rename that is taken back.
 \c :home
@@ -22,7 +22,7 @@ BEGIN;
 ALTER DATABASE workers_two RENAME TO workers_one;
 ROLLBACK;
 \c workers_two
-SELECT mesh_outbox.wait_published();
+SELECT mesh_outbox.wait_published(timeout => '5 min');
 
 -- Copied: the copy does not publish.
 \c :home
@@ -30,7 +30,7 @@ CREATE DATABASE workers_copy TEMPLATE workers_two;
 \c workers_copy
 DO $$
 BEGIN
-    FOR i IN 1..3000 LOOP
+    FOR i IN 1..30000 LOOP
         EXIT WHEN EXISTS (SELECT FROM mesh_outbox.publisher_slots() WHERE state = 'paused');
         PERFORM pg_sleep(0.01);
     END LOOP;
@@ -39,18 +39,18 @@ $$;
 SELECT name, state, error FROM mesh_outbox.publisher_status();
 SELECT count(*) FROM pg_replication_slots WHERE database = current_database();
 \c workers_two
-SELECT mesh_outbox.wait_published();
+SELECT mesh_outbox.wait_published(timeout => '5 min');
 
 -- A command that fails: it comes back.
 \c :home
 ALTER DATABASE workers_two RENAME TO workers_copy;
 \c workers_two
-SELECT mesh_outbox.wait_published();
+SELECT mesh_outbox.wait_published(timeout => '5 min');
 
 -- Somebody who may not do it does not stop it.
 DO $$
 BEGIN
-    FOR i IN 1..3000 LOOP
+    FOR i IN 1..30000 LOOP
         EXIT WHEN EXISTS (SELECT FROM mesh_outbox.publisher_slots() WHERE state = 'streaming');
         PERFORM pg_sleep(0.01);
     END LOOP;
@@ -70,7 +70,7 @@ SELECT publisher_pid = :publisher_pid AS undisturbed FROM mesh_outbox.publisher_
 DROP EXTENSION mesh_outbox;
 DO $$
 BEGIN
-    FOR i IN 1..3000 LOOP
+    FOR i IN 1..30000 LOOP
         EXIT WHEN NOT EXISTS (SELECT FROM pg_replication_slots WHERE database = current_database());
         PERFORM pg_sleep(0.01);
     END LOOP;
@@ -81,7 +81,7 @@ SELECT count(*) FROM pg_replication_slots WHERE database = current_database();
 -- The database goes, with its replication slot.
 CREATE EXTENSION mesh_outbox;
 SELECT mesh_outbox.create_publisher('again', brokers => 'embedded');
-SELECT mesh_outbox.wait_ready('again');
+SELECT mesh_outbox.wait_ready('again', '5 min');
 SELECT count(*) FROM pg_replication_slots WHERE database = current_database();
 \c :home
 DROP DATABASE workers_two;

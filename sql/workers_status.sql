@@ -2,12 +2,12 @@
 CREATE EXTENSION mesh_outbox;
 SELECT mesh_outbox.is_preloaded();
 
--- Waits until a query answers as wanted, half a minute at most.
+-- Waits until a query answers as wanted, five minutes at most.
 CREATE FUNCTION workers_until(query text, wanted text) RETURNS text
 LANGUAGE plpgsql AS $$
 DECLARE
     answer text;
-    deadline timestamptz := clock_timestamp() + interval '30 s';
+    deadline timestamptz := clock_timestamp() + interval '5 min';
 BEGIN
     LOOP
         EXECUTE query INTO answer;

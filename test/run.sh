@@ -8,6 +8,7 @@
 # A part is a script test/PART/run.sh, or one of the functions part_PART
 # below; either ends its output with its own "N passed, N failed".
 set -uo pipefail
+exec < /dev/null				# it may be closed, and nobody is asked anything
 cd "$(dirname "$0")/.."
 
 all_parts=(build regress isolation model conformance fuzz containment
@@ -25,7 +26,6 @@ for part in "${parts[@]}"; do
 done
 test/lib/install.sh $want || { echo "0 passed, 1 failed"; exit 1; }
 . test/lib/env.sh
-umask 022
 user_dir "$MO_BUILD"
 mkdir -p "$MO_BUILD/log"
 export MO_TMP=$MO_BUILD/tmp

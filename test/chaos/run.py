@@ -22,11 +22,10 @@ from checker import Batch, Event, Record, check                 # noqa: E402
 from plan import fault_points, plan                             # noqa: E402
 from server import Server, alive                                # noqa: E402
 from workload import FIRST_VERSION, TOPICS, Activation, Workload, add_product, setup    # noqa: E402
-from kafka import Cluster, consume, group_offsets, until        # noqa: E402
+from kafka import PATIENCE_S, Cluster, consume, group_offsets, until    # noqa: E402
 
 PUBLISHER = "chaos"
-BACK_S = 60             # time to catch up after a fault
-REACH_S = 25            # time to reach an armed fault point
+STOP_S = 20             # a shutdown waits for nothing; Kafka's patience is a minute
 CHAOS_CONF = """
 autovacuum_naptime = 5s
 max_wal_size = 256MB
@@ -61,7 +60,7 @@ class Chaos:
             "SELECT mesh_outbox.create_publisher(%s, brokers => %s, options => %s)",
             PUBLISHER, self.cluster.bootstrap,
             json.dumps({"transaction.timeout.ms": "10000", "socket.timeout.ms": "10000"}))
-        self.expect("SELECT mesh_outbox.wait_ready(%s, '60 s')", PUBLISHER)
+        self.expect("SELECT mesh_outbox.wait_ready(%s, '5 min')", PUBLISHER)
         setup(self.server)
         self.workload.start()
         self.caught_up()
@@ -82,7 +81,7 @@ class Chaos:
         except psycopg.Error:
             return None
 
-    def caught_up(self, seconds=BACK_S):
+    def caught_up(self, seconds=PATIENCE_S):
         """Everything committed up to now is in Kafka."""
         def done():
             try:
@@ -161,7 +160,7 @@ class Chaos:
         self.server.fault(text)
         return text
 
-    def await_order(self, text, position, seconds=REACH_S):
+    def await_order(self, text, position, seconds=PATIENCE_S):
         self.server.wait_log(r'fault point "\w+" reached: ' + re.escape(text), position, seconds)
 
     def do_step(self, point, n):
@@ -235,7 +234,7 @@ class Chaos:
                         self.cluster.bootstrap)
 
     def drop_publisher(self):
-        self.expect("SELECT mesh_outbox.wait_ready('second', '60 s')")
+        self.expect("SELECT mesh_outbox.wait_ready('second', '5 min')")
         self.server.sql("SELECT mesh_outbox.drop_publisher('second', lose_events => true, reason => 'it has none')")
 
     def new_product(self):
@@ -258,10 +257,10 @@ class Chaos:
         self.server.start()
 
     def find_way_out(self):
-        until(lambda: self.state() == "needs attention", 60, "state needs attention")
+        until(lambda: self.state() == "needs attention", PATIENCE_S, "state needs attention")
         self.server.sql("SELECT mesh_outbox.resume_publisher(%s, start_from => 'now',"
                         " reason => 'chaos: all was published')", PUBLISHER)
-        self.expect("SELECT mesh_outbox.wait_ready(%s, '60 s')", PUBLISHER)
+        self.expect("SELECT mesh_outbox.wait_ready(%s, '5 min')", PUBLISHER)
 
     # ---- fencing by a stranger that holds the same transactional ids
 
@@ -283,7 +282,7 @@ class Chaos:
     def fence_ids(self):
         group = self.identity()
         for lane in range(4):
-            self.stranger(group, lane).init_transactions(20)
+            self.stranger(group, lane).init_transactions(PATIENCE_S)
 
     def do_fence(self, what, amount):
         position = self.server.log_position()
@@ -312,7 +311,7 @@ class Chaos:
         group = self.identity()
         position = group_offsets(self.cluster.bootstrap, group)[0]
         p = self.stranger(group, 0)
-        p.init_transactions(20)
+        p.init_transactions(PATIENCE_S)
         c = Consumer({"bootstrap.servers": self.cluster.bootstrap, "group.id": group,
                       "log_level": 0})
         metadata = re.sub("incarnation=[0-9a-f]+", "incarnation=" + os.urandom(16).hex(),
@@ -320,8 +319,8 @@ class Chaos:
         p.begin_transaction()
         p.send_offsets_to_transaction(
             [TopicPartition(position["topic"], position["partition"], position["offset"],
-                            metadata=metadata)], c.consumer_group_metadata(), 20)
-        p.commit_transaction(20)
+                            metadata=metadata)], c.consumer_group_metadata(), PATIENCE_S)
+        p.commit_transaction(PATIENCE_S)
         c.close()
 
     # ---- faults from outside
@@ -356,7 +355,7 @@ class Chaos:
             self.cluster.up()
         else:
             took = self.server.stop("immediate" if what == "immediate" else "fast")
-            if took > 5:
+            if took > STOP_S:
                 raise RuntimeError(f"shutdown took {took:.1f} s")
         self.server.start()
 
@@ -364,12 +363,12 @@ class Chaos:
         """The publisher starts while there is no broker."""
         self.cluster.kill(1)
         self.server.kill_worker("publisher")
-        until(lambda: self.state() == "waiting for broker", 30, "state waiting for broker")
+        until(lambda: self.state() == "waiting for broker", PATIENCE_S, "state waiting for broker")
         self.cluster.up()
 
     def do_pause(self, what, amount):
         self.server.sql("SELECT mesh_outbox.pause_publisher(%s, reason => 'chaos')", PUBLISHER)
-        until(lambda: self.state() == "paused", 30, "state paused")
+        until(lambda: self.state() == "paused", PATIENCE_S, "state paused")
         self.server.sql("SELECT mesh_outbox.resume_publisher(%s)", PUBLISHER)
 
     def do_huge(self, what, rows):
@@ -409,7 +408,7 @@ class Chaos:
             clone.write("fault.conf", "")
         clone.start()
         try:
-            until(lambda: self.state(clone) == "needs attention", 60, "the clone to stop")
+            until(lambda: self.state(clone) == "needs attention", PATIENCE_S, "the clone to stop")
             self.caught_up()
             until(lambda: self.state(clone) == "needs attention", 5, "the clone to stay so")
         finally:
@@ -431,7 +430,7 @@ class Chaos:
         old.write("harness.conf", "synchronous_standby_names = 'standby'\n", "a")
         old.reload()
         until(lambda: old.sql("SELECT count(*) FROM pg_stat_replication"
-                              " WHERE sync_state = 'sync'")[0][0] == 1, 30, "a synchronous standby")
+                              " WHERE sync_state = 'sync'")[0][0] == 1, PATIENCE_S, "a synchronous standby")
         self.caught_up()
         # The slot's file goes over while both are quiet, older than the marker
         # will be at the time of the promotion, younger than the backup.
@@ -442,7 +441,7 @@ class Chaos:
             old.sql("CHECKPOINT")
             return old.sql("SELECT bool_and(restart_lsn > %s::pg_lsn) FROM pg_replication_slots"
                            " WHERE slot_type = 'logical'", start)[0][0]
-        until(after_backup, 60, "the slot to leave the backup behind")
+        until(after_backup, PATIENCE_S, "the slot to leave the backup behind")
         self.workload.pause()
         self.caught_up()
         new.stop()
@@ -451,9 +450,9 @@ class Chaos:
         new.start()
         self.workload.resume()
         until(lambda: old.sql("SELECT count(*) FROM pg_stat_replication"
-                              " WHERE sync_state = 'sync'")[0][0] == 1, 30, "the standby again")
+                              " WHERE sync_state = 'sync'")[0][0] == 1, PATIENCE_S, "the standby again")
         before = self.workload.transactions
-        until(lambda: self.workload.transactions > before + 100, 60, "more transactions")
+        until(lambda: self.workload.transactions > before + 100, PATIENCE_S, "more transactions")
         old.kill()
         new.run("pg_ctl", "-D", new.data, "-w", "promote")
         self.server = new
@@ -463,7 +462,7 @@ class Chaos:
         old.write("harness.conf", "synchronous_standby_names = ''\n", "a")
         old.start()
         try:
-            until(lambda: self.state(old) == "needs attention", 60, "the old primary to stop")
+            until(lambda: self.state(old) == "needs attention", PATIENCE_S, "the old primary to stop")
             self.caught_up()
         finally:
             old.stop("immediate")
@@ -483,7 +482,7 @@ class Chaos:
         self.workload.resume()
         self.workload.stop()
         self.workload.settle()
-        self.caught_up(120)
+        self.caught_up()
 
     def judge(self):
         events = [Event(str(i), tx, topic, key, seq) for i, tx, topic, key, seq in self.server.sql(
@@ -500,9 +499,9 @@ class Chaos:
         batches = [Batch(*row) for row in self.server.sql(
             "SELECT batch_no, first_lsn::text, last_lsn::text, transactions, events, offsets"
             " FROM mesh_outbox.batches WHERE publisher = %s", PUBLISHER)]
-        existing = self.cluster.admin().list_topics(timeout=10).topics
+        existing = self.cluster.admin().list_topics(timeout=PATIENCE_S).topics
         topics = [t for t in TOPICS if t in existing]
-        records = [record(m) for m in consume(self.cluster.bootstrap, topics, timeout=120)]
+        records = [record(m) for m in consume(self.cluster.bootstrap, topics)]
         kafka_tx = {(t, p): segments.committed(
             os.path.join(self.cluster.dir, "data1", f"{t}-{p}"))
             for t in topics for p in range(TOPICS[t])}

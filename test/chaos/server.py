@@ -11,7 +11,7 @@ import time
 import psycopg
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from kafka import free_ports, until                             # noqa: E402
+from kafka import PATIENCE_S, free_ports, until                 # noqa: E402
 
 SETTINGS = """\
 listen_addresses = '127.0.0.1'
@@ -74,14 +74,14 @@ class Server:
         def up():
             with open(self.logfile, "a") as log:
                 r = subprocess.run([os.path.join(self.bindir, "pg_ctl"), "-c", "-D", self.data, "-w",
-                                    "-t", "60", "start"], stdin=subprocess.DEVNULL,
+                                    "-t", str(PATIENCE_S), "start"], stdin=subprocess.DEVNULL,
                                    stdout=log, stderr=log)
             return r.returncode == 0
-        until(up, 90, f"start of {self.name}")
+        until(up, PATIENCE_S, f"start of {self.name}")
 
     def stop(self, mode="fast"):
         started = time.monotonic()
-        self.run("pg_ctl", "-D", self.data, "-m", mode, "-w", "-t", "60", "stop")
+        self.run("pg_ctl", "-D", self.data, "-m", mode, "-w", "-t", str(PATIENCE_S), "stop")
         return time.monotonic() - started
 
     def postmaster(self):
@@ -94,11 +94,14 @@ class Server:
             return None
 
     def kill(self):
-        """SIGKILL the postmaster; its children notice by themselves."""
+        """SIGKILL the postmaster; its children notice by themselves.  It is
+        stopped first, so that none is born after they are counted."""
         pid = self.postmaster()
+        os.kill(pid, signal.SIGSTOP)
+        until(lambda: state(pid) == "T", PATIENCE_S, f"{self.name} to stop")
         children = self.children(pid)
         os.kill(pid, signal.SIGKILL)
-        until(lambda: not any(map(alive, [pid] + children)), 30,
+        until(lambda: not any(map(alive, [pid] + children)), PATIENCE_S,
               f"end of {self.name}'s orphans")
 
     @staticmethod
@@ -122,15 +125,19 @@ class Server:
         return None
 
     def kill_worker(self, kind, sig=signal.SIGKILL):
-        until(lambda: self.worker(kind), 60, f"a {kind}")
-        pid = self.worker(kind)
-        if pid is not None:
-            os.kill(pid, sig)
-        return pid
+        def signalled():
+            pid = self.worker(kind)
+            try:
+                if pid is not None:
+                    os.kill(pid, sig)
+                return pid
+            except ProcessLookupError:
+                return None             # it ended just now; another one comes
+        return until(signalled, PATIENCE_S, f"a {kind}")
 
     def connect(self, **kwargs):
         return psycopg.connect(host="127.0.0.1", port=self.port, user="postgres",
-                               dbname="postgres", connect_timeout=5, autocommit=True, **kwargs)
+                               dbname="postgres", connect_timeout=60, autocommit=True, **kwargs)
 
     def accepts(self):
         try:
@@ -140,7 +147,7 @@ class Server:
             return False
 
     def wait_up(self):
-        until(self.accepts, 60, f"{self.name} to accept connections")
+        until(self.accepts, PATIENCE_S, f"{self.name} to accept connections")
 
     def sql(self, query, *args):
         """One statement on a connection of its own; rows, if it has any."""
@@ -181,14 +188,19 @@ class Server:
             f.seek(position)
             return f.read()
 
-    def wait_log(self, pattern, position, seconds=60):
+    def wait_log(self, pattern, position, seconds=PATIENCE_S):
         until(lambda: re.search(pattern, self.log_since(position)), seconds,
               f"{pattern!r} in {self.name}'s log")
 
 
-def alive(pid):
+def state(pid):
+    """As Linux names it; X for one that is gone."""
     try:
         with open(f"/proc/{pid}/stat") as f:
-            return f.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+            return f.read().rsplit(")", 1)[1].split()[0]
     except OSError:
-        return False
+        return "X"
+
+
+def alive(pid):
+    return state(pid) not in "ZX"

@@ -11,6 +11,8 @@ import time
 
 import psycopg
 
+from kafka import PATIENCE_S
+
 TOPICS = {"chaos.a": 4, "chaos.b": 3, "chaos.c": 1}     # topic -> partitions
 KEYS = 20
 # The broker refuses what is larger; also a request of many small messages,
@@ -213,7 +215,7 @@ class Workload:
         for t in self.threads:
             t.parked.clear()
         for t in self.threads:
-            if not t.parked.wait(60):
+            if not t.parked.wait(PATIENCE_S):
                 raise TimeoutError(f"producer {t.number} does not end its transaction: {t.error}")
 
     def resume(self):
@@ -222,7 +224,7 @@ class Workload:
     def stop(self):
         self.stopping.set()
         for t in self.threads:
-            t.join(60)
+            t.join(PATIENCE_S)
             if t.is_alive():
                 raise TimeoutError(f"producer {t.number} does not stop")
 

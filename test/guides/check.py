@@ -26,7 +26,7 @@ CHANGING = [r'\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b', r'\b[0-9A-F]+/[0-9
             r'\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?(\+00(:00)?|Z)?', r'\b[0-9a-f]{64}\b']
 # What readers have and the test has not.
 HERE = [(r"'k\d:9092[^']*'", "'embedded'"), ('/etc/postgresql/kafka.password', os.environ['MO_SECRET_FILE'])]
-PATIENCE = 60                           # s, of a console command
+PATIENCE = 300                          # s, of a console command
 
 
 class Psql:

@@ -11,7 +11,9 @@ cd "$(dirname "$0")/../.."
 
 command -v kcat >/dev/null || {
 	[ "$(id -u)" = 0 ] || { echo "missing package, to be installed by root: kcat" >&2; exit 1; }
-	DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install kcat >&2
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get -qq update >&2
+	apt-get -qq -y --no-install-recommends install kcat >&2
 }
 ENGINE_OPTIONS="-c shared_preload_libraries=mesh_outbox -c wal_level=logical -c timezone=UTC"
 engine_server_start guides

@@ -9,8 +9,9 @@
 #   MO_PGPREFIX, MO_PGPREFIX_FAULT
 #               private installations: as shipped, and with fault points
 #
-# A checkout below a folder that MO_USER may not enter (/root, say) is fine:
-# then MO_BUILD and MO_CACHE move to /var/tmp.
+# A checkout below a folder that MO_USER may not enter (/root, say) is fine, and
+# so is one whose path has a blank, which make cannot stand, or is too long for
+# a socket's: then MO_BUILD and MO_CACHE move to /var/tmp.
 
 MO_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 
@@ -32,7 +33,8 @@ as_user() {
 mo_paths() {
 	local away
 	away=/var/tmp/mesh_outbox.$(printf %s "$MO_ROOT" | cksum | cut -d' ' -f1)
-	if as_user test -x "$MO_ROOT"; then
+	if as_user test -x "$MO_ROOT" && [[ $MO_ROOT != *[[:space:]]* ]] &&
+		[ ${#MO_ROOT} -le 60 ]; then
 		away=$MO_ROOT
 		MO_BUILD=${MO_BUILD:-$away/build}
 		MO_CACHE=${MO_CACHE:-$away/.cache}
@@ -59,7 +61,13 @@ fi
 # The last line without KAFKA-20734, by which a coordinator forgets to end
 # transactions in partitions that have no leader for a moment.
 MO_KAFKA=${MO_KAFKA:-4.2.1}
+# What is made here MO_USER has to read, whatever the caller keeps to himself.
+umask 022
 export LC_ALL=C.UTF-8 PGTZ=UTC PYTHONDONTWRITEBYTECODE=1
+# Deadlines of PostgreSQL's own tools, s: they end what hangs, and must not be
+# met by a machine that is only slow.
+export PGCTLTIMEOUT=${PGCTLTIMEOUT:-600} PGISOLATIONTIMEOUT=${PGISOLATIONTIMEOUT:-600}
+export PG_TEST_TIMEOUT_DEFAULT=${PG_TEST_TIMEOUT_DEFAULT:-300}
 unset PGHOST PGPORT PGUSER PGDATABASE PGPASSWORD PGOPTIONS
 if id "$MO_USER" >/dev/null 2>&1; then mo_paths; fi
 

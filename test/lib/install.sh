@@ -11,7 +11,7 @@ set -euo pipefail
 # Server and headers as a pair, of the version that Debian release ships.
 packages=(gcc make meson pkg-config git procps util-linux python3 python3-venv
 	libc6-dev librdkafka-dev libjson-c-dev libpcre2-dev liburiparser-dev
-	libidn2-dev libipc-run-perl perl)
+	libidn2-dev libipc-run-perl openssl perl)
 [ "${1:-}" != kafka ] || packages+=(default-jre-headless maven)
 missing=()
 for p in "${packages[@]}"; do
@@ -25,8 +25,8 @@ apt_install() {
 		exit 1
 	fi
 	export DEBIAN_FRONTEND=noninteractive
-	apt-get -qq update >&2
-	apt-get -qq -y --no-install-recommends install "$@" >&2
+	apt-get -qq -o Acquire::Retries=3 update >&2
+	apt-get -qq -y -o Acquire::Retries=3 --no-install-recommends install "$@" >&2
 }
 
 if [ -z "$MO_PG" ] || [ ! -x "/usr/lib/postgresql/$MO_PG/bin/postgres" ]; then

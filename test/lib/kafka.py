@@ -11,6 +11,7 @@ As a module: Cluster(dir).  As a command, for shell and Perl:
     kafka.py delete DIR TOPIC
     kafka.py wait DIR                  until all brokers answer
     kafka.py consume BOOTSTRAP TOPIC   read-committed, to the end; one JSON object a line
+    kafka.py consume-now BOOTSTRAP TOPIC     the same while transactions may be left open
     kafka.py summary BOOTSTRAP TOPIC         the same, counted: one JSON object
     kafka.py uncommitted BOOTSTRAP TOPIC     the same, aborted and open transactions too
     kafka.py offsets BOOTSTRAP GROUP         committed offsets, JSON
@@ -22,6 +23,7 @@ the ports.  Everything listens on 127.0.0.1 only.  A broker is ended by the
 pid in its own pid file, and only if that process's command line names DIR.
 """
 import base64
+import fcntl
 import json
 import os
 import random
@@ -29,13 +31,15 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka import ConsumerGroupTopicPartitions
 from confluent_kafka.admin import AdminClient, NewTopic
 
-READY_S = 90            # two shared cores, three JVMs
+# Ends what hangs; a slow machine shared with others must not meet it.
+PATIENCE_S = 300
 LOG4J = """\
 rootLogger.level = warn
 rootLogger.appenderRef.stdout.ref = out
@@ -71,20 +75,36 @@ message.max.bytes=1048576
 """
 
 
-def free_ports(count):
-    """Ports nobody listens on now, below the range that outgoing connections
-    take theirs from; kept apart by holding them all at once."""
-    socks = []
-    while len(socks) < count:
-        s = socket.socket()
-        try:
-            s.bind(("127.0.0.1", random.randrange(20000, 32000)))
-            socks.append(s)
-        except OSError:
-            s.close()
-    ports = [s.getsockname()[1] for s in socks]
-    for s in socks:
-        s.close()
+def _reserve(port, owner):
+    """True if the port is the owner's from now on.  Whoever is to listen does
+    so later, and a broker that is killed comes back to its port: meanwhile no
+    other test may take it.  A reservation lasts as long as its process."""
+    folder = os.path.join(tempfile.gettempdir(), f"mesh_outbox-ports-{os.getuid()}")
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, str(port)), "a+") as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        f.seek(0)
+        holder = f.read()
+        if holder and os.path.exists(f"/proc/{holder}"):
+            return False
+        f.truncate(0)
+        f.write(str(owner))
+    try:
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", port))
+        return True
+    except OSError:
+        return False
+
+
+def free_ports(count, owner=None):
+    """Ports nobody listens on or has reserved, below the range that outgoing
+    connections take theirs from."""
+    ports = []
+    while len(ports) < count:
+        port = random.randrange(20000, 32000)
+        if _reserve(port, owner or os.getpid()):
+            ports.append(port)
     return ports
 
 
@@ -114,10 +134,11 @@ class Cluster:
             sys.exit("MO_KAFKA_JARS names no folder: run test/lib/install.sh kafka")
         return os.path.join(jars, "*")
 
-    def create(self, brokers=1):
-        """Format and start a new cluster."""
+    def create(self, brokers=1, owner=None):
+        """Format and start a new cluster; its ports are the owner's, a process
+        that outlives it."""
         os.makedirs(self.dir, exist_ok=True)
-        ports = free_ports(2 * brokers)
+        ports = free_ports(2 * brokers, owner)
         self.ports, controllers = ports[:brokers], ports[brokers:]
         voters = ",".join(f"{i}@127.0.0.1:{c}" for i, c in enumerate(controllers, 1))
         with open(os.path.join(self.dir, "log4j2.properties"), "w") as f:
@@ -202,7 +223,7 @@ class Cluster:
             os.waitpid(pid, 0)      # ours: reap it
         except ChildProcessError:
             pass
-        until(lambda: self.pid(node) is None, 30, "broker's end")
+        until(lambda: self.pid(node) is None, PATIENCE_S, "broker's end")
         return True
 
     def stop(self):
@@ -217,7 +238,7 @@ class Cluster:
 
     def admin(self):
         return AdminClient({"bootstrap.servers": self.bootstrap,
-                            "log_level": 0, "socket.timeout.ms": 5000})
+                            "log_level": 0})
 
     def wait(self):
         """Until every broker is in the metadata."""
@@ -229,30 +250,31 @@ class Cluster:
                     with open(self._path(n, "log.")) as f:
                         sys.exit(f"broker {n} ended:\n" + f.read()[-3000:])
             try:
-                return len(admin.list_topics(timeout=2).brokers) == len(self.ports)
+                return len(admin.list_topics(timeout=10).brokers) == len(self.ports)
             except KafkaException:
                 return False
-        until(ready, READY_S, "brokers")
+        until(ready, PATIENCE_S, "brokers")
 
     def create_topic(self, name, partitions, **config):
         admin = self.admin()
         replicas = min(3, len(self.ports))
-        admin.create_topics([NewTopic(name, partitions, replicas, config=config)])[name].result(30)
-        until(lambda: name in admin.list_topics(timeout=5).topics, 30, f"topic {name}")
+        admin.create_topics([NewTopic(name, partitions, replicas, config=config)])[name].result(PATIENCE_S)
+        until(lambda: name in admin.list_topics(timeout=PATIENCE_S).topics, PATIENCE_S, f"topic {name}")
 
     def delete_topic(self, name):
         admin = self.admin()
-        admin.delete_topics([name])[name].result(30)
-        until(lambda: name not in admin.list_topics(timeout=5).topics, 30, f"end of topic {name}")
+        admin.delete_topics([name])[name].result(PATIENCE_S)
+        until(lambda: name not in admin.list_topics(timeout=PATIENCE_S).topics, PATIENCE_S, f"end of topic {name}")
 
 
 def until(condition, seconds, what):
-    """Poll a condition against a deadline."""
+    """Poll a condition against a deadline; returns what it gave."""
     deadline = time.monotonic() + seconds
-    while not condition():
+    while not (value := condition()):
         if time.monotonic() > deadline:
             raise TimeoutError(f"waited {seconds} s for {what}")
         time.sleep(0.05)
+    return value
 
 
 def _text(b):
@@ -265,25 +287,47 @@ def _text(b):
         return {"hex": b.hex()}
 
 
-def consume(bootstrap, topics, isolation="read_committed", timeout=60):
-    """Every record of the topics up to the end as it is now, per partition in
-    offset order.  Under read_committed the end is the last stable offset: an
-    open transaction hides what lies behind its first record."""
-    c = Consumer({
+def _consumer(bootstrap, isolation):
+    return Consumer({
         "bootstrap.servers": bootstrap, "group.id": "mesh-outbox-test-reader",
         "enable.auto.commit": False, "isolation.level": isolation,
         "enable.partition.eof": True, "log_level": 0,
         "fetch.wait.max.ms": 20, "auto.offset.reset": "error",
     })
+
+
+def _await_ends(bootstrap, parts):
+    """Until no transaction is open in these partitions.  A commit is
+    acknowledged when the coordinator has it; the partitions learn of it a
+    moment later, and until then read-committed consumers do not see it."""
+    committed, all_of_it = (_consumer(bootstrap, "read_" + x) for x in ("committed", "uncommitted"))
+    try:
+        for p in parts:
+            until(lambda: committed.get_watermark_offsets(p, timeout=PATIENCE_S)[1]
+                  == all_of_it.get_watermark_offsets(p, timeout=PATIENCE_S)[1],
+                  PATIENCE_S, f"the end of the transactions in {p.topic}/{p.partition}")
+    finally:
+        committed.close()
+        all_of_it.close()
+
+
+def consume(bootstrap, topics, isolation="read_committed", timeout=PATIENCE_S, settled=True):
+    """Every record of the topics up to the end as it is now, per partition in
+    offset order.  Under read_committed the end is the last stable offset: an
+    open transaction hides what lies behind its first record.  It is waited for,
+    unless "settled" is false."""
+    c = _consumer(bootstrap, isolation)
     try:
         parts = []
         for t in topics:
-            md = c.list_topics(t, timeout=20).topics[t]
+            md = c.list_topics(t, timeout=PATIENCE_S).topics[t]
             if md.error:
                 raise KafkaException(md.error)
             parts += [TopicPartition(t, p, 0) for p in md.partitions]
         for p in parts:
-            p.offset = c.get_watermark_offsets(p, timeout=20)[0]
+            p.offset = c.get_watermark_offsets(p, timeout=PATIENCE_S)[0]
+        if settled and isolation == "read_committed":
+            _await_ends(bootstrap, parts)
         c.assign(parts)
         left = {(p.topic, p.partition) for p in parts}
         deadline = time.monotonic() + timeout
@@ -313,7 +357,7 @@ def summary(bootstrap, topics):
     """Counts where the records themselves would be too many."""
     ids, parts, last = set(), {}, {}
     records = fell = last_parts = 0
-    for m in consume(bootstrap, topics, timeout=300):
+    for m in consume(bootstrap, topics):
         h = dict(m.headers() or [])
         records += 1
         ids.add(h.get("ce_id"))
@@ -329,7 +373,7 @@ def summary(bootstrap, topics):
 
 def group_offsets(bootstrap, group):
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-    r = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result(30)
+    r = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result(PATIENCE_S)
     return [{"topic": p.topic, "partition": p.partition, "offset": p.offset,
              "metadata": p.metadata} for p in r.topic_partitions]
 
@@ -338,9 +382,9 @@ def main(argv):
     if len(argv) < 2:
         sys.exit(__doc__)
     command, where, rest = argv[0], argv[1], argv[2:]
-    if command in ("consume", "uncommitted"):
-        isolation = "read_committed" if command == "consume" else "read_uncommitted"
-        for m in consume(where, rest, isolation):
+    if command in ("consume", "consume-now", "uncommitted"):
+        isolation = "read_uncommitted" if command == "uncommitted" else "read_committed"
+        for m in consume(where, rest, isolation, settled=command == "consume"):
             print(as_json(m))
         return
     if command == "summary":
@@ -352,11 +396,11 @@ def main(argv):
     if command == "fence":
         for name in rest:
             Producer({"bootstrap.servers": where, "log_level": 0,
-                      "transactional.id": name}).init_transactions(20)
+                      "transactional.id": name}).init_transactions(PATIENCE_S)
         return
     cluster = Cluster(where)
     if command == "start":
-        print(cluster.create(int(rest[0]) if rest else 1))
+        print(cluster.create(int(rest[0]) if rest else 1, owner=os.getppid()))
     elif command == "stop":
         cluster.stop()
     elif command == "up":

@@ -24,7 +24,7 @@ run_one() {
 		TESTLOGDIR="$tree/tmp_check/$name/log" \
 		PG_REGRESS="$libdir/pgxs/src/test/regress/pg_regress" \
 		MO_ROOT="$tree" MO_PYTHON="$MO_PYTHON" MO_KAFKA_JARS="$MO_KAFKA_JARS" \
-		timeout -k 20 "${MO_TAP_TIMEOUT:-400}" \
+		timeout -k 20 "${MO_TAP_TIMEOUT:-1800}" \
 		perl -I"$libdir/pgxs/src/test/perl" -Itest/perl "$file" \
 		> "$log" 2>&1 < /dev/null || status=$?
 	ok=$(grep -c '^ok ' "$log")

@@ -22,7 +22,7 @@ $node->safe_psql('postgres', qq(
 	CREATE SCHEMA sales AUTHORIZATION "the owner";
 	GRANT USAGE ON SCHEMA sales TO app;
 	SELECT mesh_outbox.create_publisher('running', brokers => 'embedded');
-	SELECT mesh_outbox.wait_ready('running');
+	SELECT mesh_outbox.wait_ready('running', '5 min');
 	SELECT mesh_outbox.create_publisher('dumped', brokers => 'localhost:1', options => '{"linger.ms": 1}', paused => true);
 	SELECT mesh_outbox.enable_governance_topic(publisher => 'running');
 	SELECT mesh_outbox.create_domain('sales', owner => 'the owner', description => 'it''s ours');
@@ -78,7 +78,7 @@ $node->safe_psql('postgres', qq(
 	RESET ROLE;
 	SELECT mesh_outbox.cap_enforcement('observe', reason => 'an emergency');
 ));
-ok($node->safe_psql('postgres', q(SELECT mesh_outbox.wait_published(publisher => 'running'))), 'published');
+ok(wait_published($node, undef, 'running'), 'published');
 
 # What belongs to one server's WAL or life, or is made from the rest, and stays
 # out of dumps.
@@ -169,9 +169,9 @@ sub lives_on
 		RESET ROLE;
 		SELECT count(*) FROM sales.parted)), 2, "$how: an outbox accepts");
 	$on->safe_psql($db, q(SELECT mesh_outbox.resume_publisher('running')));
-	is($on->safe_psql($db, q(SELECT mesh_outbox.wait_ready('running'))), 't', "$how: resumed");
+	ok(wait_ready($on, 'running', $db), "$how: resumed");
 	$on->safe_psql($db, q(INSERT INTO sales."The Outbox" (event_type, payload) VALUES ('OrderPlaced', '{"id": 2}')));
-	is($on->safe_psql($db, q(SELECT mesh_outbox.wait_published(publisher => 'running'))), 't', "$how: publishes");
+	ok(wait_published($on, $db, 'running'), "$how: publishes");
 	$on->safe_psql($db, q(SELECT mesh_outbox.cap_enforcement('enforce', reason => 'over')));
 	sql_fails($on, q(INSERT INTO sales.parted (kind, body) VALUES ('OrderPlaced', '{"id": "x"}')),
 		qr/breaks contract/, "$how: an event that breaks its contract", db => $db);

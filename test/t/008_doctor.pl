@@ -27,7 +27,7 @@ is(doctor('%'), '', 'where all is well, nothing is said');
 emit($node, first => 1);
 ok(wait_published($node), 'published');
 $node->safe_psql('postgres', q(
-	SELECT mesh_outbox.alter_product('sales.orders', latency => '1 min', freshness => '1 min',
+	SELECT mesh_outbox.alter_product('sales.orders', latency => '1 hour', freshness => '1 hour',
 		quality => '{"events_per_day": 1, "null_rate": {"/n": 0}}')));
 ok(until_true('the ledger is written', sub {
 	$node->safe_psql('postgres', 'SELECT count(*) > 0 FROM mesh_outbox.batches') eq 't' }), 'a ledger');

@@ -33,8 +33,7 @@ survives('immediate restart', sub { $node->stop('immediate'); $node->start; });
 foreach my $kind (qw(publisher scribe))
 {
 	survives("$kind terminated", sub {
-		my $pid = worker_pid($node, $kind);
-		kill 'TERM', $pid;
+		my $pid = signal_worker($node, 'TERM', $kind);
 		ok(until_true("another $kind", sub {
 			my $now = worker_pid($node, $kind); $now != 0 && $now != $pid }), "a new $kind comes");
 	});
@@ -54,6 +53,8 @@ survives('broker and server killed', sub {
 	kafka('up', $kafka);
 });
 
+sub is_inserted { return $node->safe_psql('postgres', "SELECT count(*) FROM sales.outbox WHERE key = '$_[0]'"); }
+
 note 'crash at the steps where a commit is in doubt';
 sub survives_crash_at
 {
@@ -63,9 +64,12 @@ sub survives_crash_at
 		# The crash is to hit the next event, which is committed by then.
 		wait_published($node);
 		my $order = fault($node, "$step:crash");
-		if ($step =~ /^claim/) { kill 'TERM', worker_pid($node, 'publisher'); }
+		if ($step =~ /^claim/) { signal_worker($node, 'TERM', 'publisher'); }
 		else { emit_into_crash($node, emit_sql('e' . ++$n, 0)); }
 		await_crash($node, $order, $log);
+		# Other tables' traffic lets the slot advance, too: then the crash
+		# came before the event.
+		emit($node, "e$n" => 0) if $step eq 'slot_advance' && !is_inserted("e$n");
 	});
 	return;
 }

@@ -43,7 +43,7 @@ ok(until_true('publication', sub {
 	my $m = eval { memory() } // 0;
 	$peak = $m if $m > $peak;
 	return $node->safe_psql('postgres', q(SELECT mesh_outbox.wait_published(timeout => '100 ms'))) eq 't';
-}, 120), 'published');
+}), 'published');
 cmp_ok($peak, '<=', 150, "the publisher took $peak MB at most");
 my $all = decoded(kafka('summary', $kafka->{bootstrap}, 'sales.orders'));
 is($all->{records}, 20000 + $rows, 'every event');

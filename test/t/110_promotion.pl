@@ -59,7 +59,7 @@ $standby->start;
 note 'the primary dies';
 emit($node, "b$_" => $_) foreach 1 .. 30;
 kill_server($node);
-my @before = values_of(consume($kafka, 'sales.orders'));
+my @before = values_of(consume_now($kafka, 'sales.orders'));
 $standby->promote;
 my %there = map { $_ => 1 } split /\n/, $standby->safe_psql('postgres', q(SELECT payload->>'id' FROM sales.outbox));
 is_deeply([ grep { !$there{$_} } @before ], [], 'all that consumers saw is there');

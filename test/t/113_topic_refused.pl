@@ -9,7 +9,7 @@ use MeshOutbox::Test;
 use Test::More;
 
 my $kafka = start_kafka();
-my $node = new_node('main', q(mesh_outbox.topic_timeout = '3s'));
+my $node = new_node('main', q(mesh_outbox.topic_timeout = '1h'));
 create_publisher($node, $kafka);
 simple_outbox($node);
 emit($node, before => 1);
@@ -50,6 +50,10 @@ mixed('sales.odd', 'odd');
 ok(wait_state($node, 'waiting for topic'), 'waits for the topic');
 like($node->safe_psql('postgres', q(SELECT problem || ' -> ' || remedy FROM mesh_outbox.doctor() WHERE object = 'publisher main')),
 	qr/waiting for topic.*no\.such\.setting.*propose a contract version/s, 'doctor says for which, and why');
+# Until here it was not to end; now it lasts as long as it has, and makes the
+# publisher impatient for nine times as long.
+$node->safe_psql('postgres', q(ALTER SYSTEM SET mesh_outbox.topic_timeout = '5s'));
+$node->reload;
 becomes_dead('odd', 'unknown setting');
 like($node->safe_psql('postgres', q(SELECT DISTINCT detail FROM mesh_outbox.dead_letter WHERE key LIKE 'odd-%')),
 	qr/"sales\.odd".*no\.such\.setting/, 'with what the broker said');
@@ -93,7 +97,7 @@ sub when_left_behind
 		(my $rc, $returned, my $err) = $node->psql('postgres', "SELECT mesh_outbox.$call");
 		like($err, qr/has not left dead letter/, 'not yet') if $rc;
 		return !$rc;
-	}, 30), 'left behind');
+	}), 'left behind');
 	return $returned;
 }
 is(when_left_behind('retry_dead_letters(' . letters('odd') . ')'), '2', 'retried');
@@ -125,7 +129,7 @@ ok(until_true('the topic to be looked at again', sub {
 	emit_into_crash($node, emit_sql('again', 1, 'sales.safer'));
 	wait_published($node);
 	return scalar(consume($kafka, 'sales.safer')) > 0;
-}, 30), 'the next event after a while is published');
+}), 'the next event after a while is published');
 
 note 'after a crash nothing is published that is dead';
 $log = -s $node->logfile;

@@ -66,7 +66,7 @@ $node->safe_psql('postgres', qq(
 	SELECT mesh_outbox.create_domain('sales', owner => current_user, description => 'sales');
 	SELECT mesh_outbox.create_publisher('main', brokers => '$kafka->{bootstrap}');
 	COMMIT));
-is($node->safe_psql('postgres', q(SELECT mesh_outbox.wait_ready('main', '60 s'))), 't', 'ready');
+ok(wait_ready($node), 'ready');
 extra_outbox($node, 'sales.orders', 'sales.again');
 $node->safe_psql('postgres', emit_sql('again', 1, 'sales.again'));
 ok(wait_published($node), 'published');

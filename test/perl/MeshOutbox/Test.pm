@@ -10,8 +10,9 @@ MeshOutbox::Test - servers, brokers and consumers for the TAP tests
 A test makes a server with C<new_node>, a broker with C<start_kafka> (Apache
 Kafka) or none (the publisher's C<embedded> one), domains and outboxes with
 C<simple_outbox>, and looks at topics as a read-committed consumer does with
-C<consume>.  Nothing here waits for a time: everything waits for a condition,
-with a deadline.
+C<consume>.  Nothing here waits for a time: everything waits for a condition.
+The deadline only ends what hangs: it is PostgreSQL's own for tests
+(PG_TEST_TIMEOUT_DEFAULT), too long to be met by a machine that is slow.
 
 =cut
 
@@ -29,16 +30,23 @@ use Test::More;
 use Time::HiRes ();
 
 our @EXPORT = qw(
-  new_node configure kill_server without_workers start_kafka kafka simple_outbox extra_outbox create_publisher
-  emit emit_sql emit_into_crash wait_published status wait_state consume consume_all consume_uncommitted
+  new_node configure kill_server signal_worker process_state without_workers start_kafka kafka simple_outbox extra_outbox create_publisher
+  emit emit_sql emit_into_crash wait_ready wait_published status wait_state consume consume_now consume_all consume_uncommitted
   values_of ids_of header fault await_fault await_crash worker_pid
-  marker_group sql_fails until_true lsn decoded
+  marker_group sql_fails until_true lsn decoded $SOON
 );
 
 my $python = $ENV{MO_PYTHON} // '/usr/bin/python3';
 my $root = $ENV{MO_ROOT} // '.';
 my @brokers;    # folders of clusters to stop at the end
 my $json = JSON::PP->new->utf8;
+
+# Seconds to wait for what is to happen.
+my $PATIENCE = $PostgreSQL::Test::Utils::timeout_default;
+
+# What does not wait for Kafka is done in this many seconds, however loaded the
+# machine; Kafka's own patience is a minute.
+our $SOON = 20;
 
 # What every outbox of these tests accepts.
 our $SCHEMA = q({"type": "object",
@@ -86,15 +94,28 @@ sub new_node
 	return $node;
 }
 
-# kill -9 of the postmaster; returns when the orphans, whose shared memory
-# would keep a new one from starting, are gone.
+# A process's state as Linux names it; '' when it is gone, or only its parent
+# has not noticed.
+sub process_state
+{
+	my ($pid) = @_;
+	my $stat = eval { slurp_file("/proc/$pid/stat") } // '';
+	my ($state) = $stat =~ /.*\) (\S)/s;
+	return ($state // 'X') =~ /[ZX]/ ? '' : $state;
+}
+
+# kill -9 of the postmaster; returns when nothing keeps a new one from starting:
+# its own pid, even as a zombie's, or its orphans' shared memory.  It is stopped
+# first, so that no child is born after they are counted.
 sub kill_server
 {
 	my ($node) = @_;
 	my ($pid) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
+	kill 'STOP', $pid;
+	until_true('the postmaster to stop', sub { process_state($pid) eq 'T' });
 	my @children = split ' ', slurp_file("/proc/$pid/task/$pid/children");
 	$node->kill9;
-	ok(until_true('the orphans', sub { !grep { -d "/proc/$_" } @children }, 15),
+	ok(until_true('the orphans', sub { !-d "/proc/$pid" && !grep { process_state($_) } @children }),
 		'nobody outlives the postmaster');
 	return;
 }
@@ -116,8 +137,8 @@ sub without_workers
 # Polls a condition; false when the deadline came first.
 sub until_true
 {
-	my ($what, $condition, $seconds) = @_;
-	my $deadline = Time::HiRes::time() + ($seconds // 60);
+	my ($what, $condition) = @_;
+	my $deadline = Time::HiRes::time() + $PATIENCE;
 	until ($condition->())
 	{
 		if (Time::HiRes::time() > $deadline)
@@ -200,6 +221,16 @@ sub worker_pid
 	return $pid eq '' ? 0 : $pid;
 }
 
+# There must be one: 0 would be our own process group.
+sub signal_worker
+{
+	my ($node, $signal, $kind) = @_;
+	my $pid = 0;
+	until_true("a $kind", sub { $pid = worker_pid($node, $kind) }) or die "no $kind\n";
+	kill $signal, $pid;
+	return $pid;
+}
+
 =back
 
 =head2 Brokers and consumers
@@ -264,6 +295,9 @@ sub read_topics
 sub events_of { return grep { !exists $_->{header}{mesh_outbox_control} } @_; }
 
 sub consume { return events_of(read_topics('consume', @_)); }
+
+# What is visible while a transaction may be left open.
+sub consume_now { return events_of(read_topics('consume-now', @_)); }
 
 sub consume_all { return read_topics('consume', @_); }
 
@@ -342,9 +376,18 @@ sub create_publisher
 	$brokers = $brokers->{bootstrap} if ref $brokers;
 	$node->safe_psql($db, qq(
 		SELECT mesh_outbox.create_publisher('$name', brokers => '$brokers', options => '$options')));
-	my $ready = $node->safe_psql($db, "SELECT mesh_outbox.wait_ready('$name', '60 s')");
-	is($ready, 't', "publisher $name is ready") or diag(explain(status($node, $name, $db)));
+	ok(wait_ready($node, $name, $db), "publisher $name is ready");
 	return;
+}
+
+sub wait_ready
+{
+	my ($node, $name, $db) = @_;
+	$name //= 'main';
+	$db //= 'postgres';
+	return 1 if $node->safe_psql($db, "SELECT mesh_outbox.wait_ready('$name', '$PATIENCE s')") eq 't';
+	diag(explain(status($node, $name, $db)));
+	return 0;
 }
 
 =item emit(NODE, ID, N, ...), emit_sql(ID, N, TABLE)
@@ -384,15 +427,15 @@ sub emit_into_crash
 
 sub wait_published
 {
-	my ($node, $db, $seconds) = @_;
+	my ($node, $db, $name) = @_;
 	$db //= 'postgres';
-	$seconds //= 30;
+	my $whose = defined $name ? "publisher => '$name'" : 'publisher => NULL';
 	my $done = $node->safe_psql($db,
-		"SELECT mesh_outbox.wait_published(timeout => '$seconds s')");
+		"SELECT mesh_outbox.wait_published(timeout => '$PATIENCE s', $whose)");
 	return 1 if $done eq 't';
 	# What follows would wait as long and prove nothing.
-	diag(explain(status($node, undef, $db)));
-	die "not published in $seconds s\n";
+	diag(explain(status($node, $name, $db)));
+	die "not published in $PATIENCE s\n";
 }
 
 # A row of the view publishers as a hash.
@@ -409,7 +452,7 @@ sub wait_state
 {
 	my ($node, $state, $name, $db) = @_;
 	return 1 if until_true("state $state",
-		sub { (status($node, $name, $db)->{state} // '') eq $state }, 30);
+		sub { (status($node, $name, $db)->{state} // '') eq $state });
 	diag(explain(status($node, $name, $db)));
 	die "state $state did not come\n";
 }
