@@ -2,6 +2,7 @@
 -- refused by name; one that does not is announced before it is in force.
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
+SET timezone = 'UTC'; -- a day has 24 hours, always
 DROP EXTENSION IF EXISTS mesh_outbox CASCADE;
 CREATE EXTENSION mesh_outbox;
 SELECT count(mesh_outbox.set_policy(name, 'suspended')) AS policies FROM mesh_outbox.policies;

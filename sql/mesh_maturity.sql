@@ -3,6 +3,7 @@
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
 SET intervalstyle = 'postgres';
+SET timezone = 'UTC'; -- a day has 24 hours, always
 DROP EXTENSION IF EXISTS mesh_outbox CASCADE;
 CREATE EXTENSION mesh_outbox;
 CREATE ROLE regress_sales;
