@@ -94,12 +94,12 @@ search_node(AnnotationSearch *search, const MoNode *node, const char *path)
 {
 	MoValue		value;
 
-	if (node == NULL || node->schema.kind != MO_OBJECT ||
+	if (node == NULL || node->origin->schema.kind != MO_OBJECT ||
 		list_member_ptr(search->open, node))
 		return;
 	CHECK_FOR_INTERRUPTS();
 	check_stack_depth();
-	if (mo_value_get(&node->schema, search->keyword, &value))
+	if (mo_value_get(&node->origin->schema, search->keyword, &value))
 	{
 		MoAnnotation *annotation = palloc(sizeof(MoAnnotation));
 

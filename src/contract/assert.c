@@ -15,30 +15,30 @@
 #include "contract/format.h"
 
 MoStringRules *
-mo_node_string(MoNode *node)
+mo_node_string(MoCompiler *c, MoNode *node)
 {
 	if (node->string == NULL)
 	{
-		node->string = palloc0(sizeof(MoStringRules));
+		node->string = mo_compile_alloc(c, sizeof(MoStringRules));
 		node->string->max_length = PG_UINT32_MAX;
 	}
 	return node->string;
 }
 
 MoNumberRules *
-mo_node_number(MoNode *node)
+mo_node_number(MoCompiler *c, MoNode *node)
 {
 	if (node->number == NULL)
-		node->number = palloc0(sizeof(MoNumberRules));
+		node->number = mo_compile_alloc(c, sizeof(MoNumberRules));
 	return node->number;
 }
 
 MoArrayRules *
-mo_node_array(MoNode *node)
+mo_node_array(MoCompiler *c, MoNode *node)
 {
 	if (node->array == NULL)
 	{
-		node->array = palloc0(sizeof(MoArrayRules));
+		node->array = mo_compile_alloc(c, sizeof(MoArrayRules));
 		node->array->max_items = PG_UINT32_MAX;
 		node->array->min_contains = 1;
 		node->array->max_contains = PG_UINT32_MAX;
@@ -47,11 +47,11 @@ mo_node_array(MoNode *node)
 }
 
 MoObjectRules *
-mo_node_object(MoNode *node)
+mo_node_object(MoCompiler *c, MoNode *node)
 {
 	if (node->object == NULL)
 	{
-		node->object = palloc0(sizeof(MoObjectRules));
+		node->object = mo_compile_alloc(c, sizeof(MoObjectRules));
 		node->object->max_properties = PG_UINT32_MAX;
 	}
 	return node->object;
@@ -154,14 +154,15 @@ compare_values(const void *a, const void *b)
 }
 
 static MoEnum *
-make_enum(const MoValue *v, bool is_const)
+make_enum(MoCompiler *c, const MoValue *v, bool is_const)
 {
-	MoEnum	   *e = palloc0(sizeof(MoEnum));
+	MoEnum	   *e = mo_compile_alloc(c, sizeof(MoEnum));
 	MoCursor	cursor;
 
 	e->written = *v;
 	e->is_const = is_const;
-	e->values = palloc(sizeof(MoValue) * (is_const ? 1 : Max(v->len, 1)));
+	e->values = mo_compile_alloc(c, sizeof(MoValue) *
+								 (is_const ? 1 : Max(v->len, 1)));
 	if (is_const)
 	{
 		e->values[0] = *v;
@@ -172,13 +173,20 @@ make_enum(const MoValue *v, bool is_const)
 	while (mo_cursor_element(&cursor, &e->values[e->count]))
 		e->count++;
 	qsort(e->values, e->count, sizeof(MoValue), compare_values);
+	for (int i = 0; i < e->count; i++)
+	{
+		MoValue    *value = &e->values[i];
+
+		if (value->kind == MO_STRING)
+			value->data = mo_compile_copy(c, value->data, value->len);
+	}
 	return e;
 }
 
 void
 mo_assert_const(MoCompiler *c, MoNode *node, const MoValue *v)
 {
-	node->constant = make_enum(v, true);
+	node->constant = make_enum(c, v, true);
 }
 
 void
@@ -189,13 +197,13 @@ mo_assert_enum(MoCompiler *c, MoNode *node, const MoValue *v)
 		mo_compile_fault(c, node, "enum", NULL, "must be a list of values");
 		return;
 	}
-	node->enumeration = make_enum(v, false);
+	node->enumeration = make_enum(c, v, false);
 }
 
 static MoBound *
 make_bound(MoCompiler *c, MoNode *node, const char *keyword, const MoValue *v)
 {
-	MoBound    *bound = palloc(sizeof(MoBound));
+	MoBound    *bound = mo_compile_alloc(c, sizeof(MoBound));
 
 	if (v->kind != MO_NUMBER)
 	{
@@ -205,32 +213,35 @@ make_bound(MoCompiler *c, MoNode *node, const char *keyword, const MoValue *v)
 	}
 	bound->value = *v;
 	mo_number_view(v, &bound->number);
+	bound->number.digits = mo_compile_copy(c, bound->number.digits,
+										   sizeof(int16) *
+										   bound->number.ndigits);
 	return bound;
 }
 
 void
 mo_assert_minimum(MoCompiler *c, MoNode *node, const MoValue *v)
 {
-	mo_node_number(node)->minimum = make_bound(c, node, "minimum", v);
+	mo_node_number(c, node)->minimum = make_bound(c, node, "minimum", v);
 }
 
 void
 mo_assert_maximum(MoCompiler *c, MoNode *node, const MoValue *v)
 {
-	mo_node_number(node)->maximum = make_bound(c, node, "maximum", v);
+	mo_node_number(c, node)->maximum = make_bound(c, node, "maximum", v);
 }
 
 void
 mo_assert_exclusive_minimum(MoCompiler *c, MoNode *node, const MoValue *v)
 {
-	mo_node_number(node)->exclusive_minimum =
+	mo_node_number(c, node)->exclusive_minimum =
 		make_bound(c, node, "exclusiveMinimum", v);
 }
 
 void
 mo_assert_exclusive_maximum(MoCompiler *c, MoNode *node, const MoValue *v)
 {
-	mo_node_number(node)->exclusive_maximum =
+	mo_node_number(c, node)->exclusive_maximum =
 		make_bound(c, node, "exclusiveMaximum", v);
 }
 
@@ -244,9 +255,9 @@ mo_assert_multiple_of(MoCompiler *c, MoNode *node, const MoValue *v)
 		mo_number_view(v, &n);
 		if (n.ndigits > 0 && !n.negative)
 		{
-			MoNumberRules *rules = mo_node_number(node);
+			MoNumberRules *rules = mo_node_number(c, node);
 
-			rules->multiple_of = palloc(sizeof(MoDivisor));
+			rules->multiple_of = mo_compile_alloc(c, sizeof(MoDivisor));
 			rules->multiple_of_value = *v;
 			mo_divisor_set(rules->multiple_of, v);
 			return;
@@ -260,13 +271,13 @@ mo_assert_multiple_of(MoCompiler *c, MoNode *node, const MoValue *v)
 void
 mo_assert_min_length(MoCompiler *c, MoNode *node, const MoValue *v)
 {
-	read_count(c, node, "minLength", v, &mo_node_string(node)->min_length);
+	read_count(c, node, "minLength", v, &mo_node_string(c, node)->min_length);
 }
 
 void
 mo_assert_max_length(MoCompiler *c, MoNode *node, const MoValue *v)
 {
-	read_count(c, node, "maxLength", v, &mo_node_string(node)->max_length);
+	read_count(c, node, "maxLength", v, &mo_node_string(c, node)->max_length);
 }
 
 void
@@ -286,7 +297,7 @@ mo_assert_pattern(MoCompiler *c, MoNode *node, const MoValue *v)
 						 "is not a usable ECMA-262 regular expression: %s",
 						 reason);
 	else
-		mo_node_string(node)->pattern = pattern;
+		mo_node_string(c, node)->pattern = pattern;
 }
 
 /* An unknown format annotates; a contract refuses it (strict.c). */
@@ -302,8 +313,8 @@ mo_assert_format(MoCompiler *c, MoNode *node, const MoValue *v)
 	}
 	format = mo_format_find(v->data, v->len);
 	if (format && (c->schema->options.assert_formats ||
-				   node->resource->dialect->assert_formats))
-		mo_node_string(node)->format = format;
+				   node->origin->resource->dialect->assert_formats))
+		mo_node_string(c, node)->format = format;
 }
 
 void
@@ -314,7 +325,7 @@ mo_assert_content_encoding(MoCompiler *c, MoNode *node, const MoValue *v)
 	else if (!c->schema->options.assert_content)
 		return;
 	else if (mo_key_is(v->data, v->len, "base64"))
-		mo_node_string(node)->encoded_base64 = true;
+		mo_node_string(c, node)->encoded_base64 = true;
 	else if (c->schema->options.contract)
 		mo_compile_fault(c, node, "contentEncoding",
 						 "Describe it with pattern, or do not assert content.",
@@ -330,19 +341,19 @@ mo_assert_content_media_type(MoCompiler *c, MoNode *node, const MoValue *v)
 						 "must be a string");
 	else if (c->schema->options.assert_content &&
 			 mo_key_is(v->data, v->len, "application/json"))
-		mo_node_string(node)->content_json = true;
+		mo_node_string(c, node)->content_json = true;
 }
 
 void
 mo_assert_min_items(MoCompiler *c, MoNode *node, const MoValue *v)
 {
-	read_count(c, node, "minItems", v, &mo_node_array(node)->min_items);
+	read_count(c, node, "minItems", v, &mo_node_array(c, node)->min_items);
 }
 
 void
 mo_assert_max_items(MoCompiler *c, MoNode *node, const MoValue *v)
 {
-	read_count(c, node, "maxItems", v, &mo_node_array(node)->max_items);
+	read_count(c, node, "maxItems", v, &mo_node_array(c, node)->max_items);
 }
 
 void
@@ -352,33 +363,35 @@ mo_assert_unique_items(MoCompiler *c, MoNode *node, const MoValue *v)
 		mo_compile_fault(c, node, "uniqueItems", NULL,
 						 "must be true or false");
 	else if (v->truth)
-		mo_node_array(node)->unique = true;
+		mo_node_array(c, node)->unique = true;
 }
 
 void
 mo_assert_min_contains(MoCompiler *c, MoNode *node, const MoValue *v)
 {
-	read_count(c, node, "minContains", v, &mo_node_array(node)->min_contains);
+	read_count(c, node, "minContains", v,
+			   &mo_node_array(c, node)->min_contains);
 }
 
 void
 mo_assert_max_contains(MoCompiler *c, MoNode *node, const MoValue *v)
 {
-	read_count(c, node, "maxContains", v, &mo_node_array(node)->max_contains);
+	read_count(c, node, "maxContains", v,
+			   &mo_node_array(c, node)->max_contains);
 }
 
 void
 mo_assert_min_properties(MoCompiler *c, MoNode *node, const MoValue *v)
 {
 	read_count(c, node, "minProperties", v,
-			   &mo_node_object(node)->min_properties);
+			   &mo_node_object(c, node)->min_properties);
 }
 
 void
 mo_assert_max_properties(MoCompiler *c, MoNode *node, const MoValue *v)
 {
 	read_count(c, node, "maxProperties", v,
-			   &mo_node_object(node)->max_properties);
+			   &mo_node_object(c, node)->max_properties);
 }
 
 /* Reads a list of unique names, sorted into key order; false after a fault. */
@@ -429,7 +442,7 @@ mo_assert_names(MoCompiler *c, MoNode *node, const char *keyword,
 void
 mo_assert_required(MoCompiler *c, MoNode *node, const MoValue *v)
 {
-	MoObjectRules *rules = mo_node_object(node);
+	MoObjectRules *rules = mo_node_object(c, node);
 	MoProperty *merged;
 	MoNames		names;
 	int			n = 0;
@@ -460,6 +473,9 @@ mo_assert_required(MoCompiler *c, MoNode *node, const MoValue *v)
 	}
 	while (i < rules->nproperties)
 		merged[n++] = rules->properties[i++];
+	if (rules->properties)
+		pfree(rules->properties);
+	pfree(names.names);
 	rules->properties = merged;
 	rules->nproperties = n;
 	rules->nrequired = names.count;

@@ -119,8 +119,8 @@ branch_words(const MoNode *node)
 	ListCell   *cell;
 
 	mo_surface_read(&s, node);
-	if (s.node->schema.kind == MO_OBJECT &&
-		mo_value_get(&s.node->schema, "title", &title) &&
+	if (s.node->origin->schema.kind == MO_OBJECT &&
+		mo_value_get(&s.node->origin->schema, "title", &title) &&
 		title.kind == MO_STRING)
 		return mo_value_words(&title);
 	foreach(cell, s.objects)
@@ -195,7 +195,8 @@ compare_branches(MoChangeWalk *w, const char *keyword, List *old, List *new)
 static bool
 same_schema(const MoNode *a, const MoNode *b)
 {
-	return a == b || (a && b && mo_value_compare(&a->schema, &b->schema) == 0);
+	return a == b || (a && b && mo_value_compare(&a->origin->schema,
+												 &b->origin->schema) == 0);
 }
 
 /* Does the keyword say the same in both? */
@@ -204,10 +205,10 @@ same_member(const MoNode *a, const MoNode *b, const char *keyword)
 {
 	MoValue		x;
 	MoValue		y;
-	bool		in_a = a->schema.kind == MO_OBJECT &&
-		mo_value_get(&a->schema, keyword, &x);
-	bool		in_b = b->schema.kind == MO_OBJECT &&
-		mo_value_get(&b->schema, keyword, &y);
+	bool		in_a = a->origin->schema.kind == MO_OBJECT &&
+		mo_value_get(&a->origin->schema, keyword, &x);
+	bool		in_b = b->origin->schema.kind == MO_OBJECT &&
+		mo_value_get(&b->origin->schema, keyword, &y);
 
 	return in_a == in_b && (!in_a || mo_value_compare(&x, &y) == 0);
 }
@@ -265,10 +266,10 @@ compare_annotations(MoChangeWalk *w, const MoNode *old, const MoNode *new)
 		const char *place = mo_path_words(w->path);
 		MoValue		a;
 		MoValue		b;
-		bool		was = old->schema.kind == MO_OBJECT &&
-			mo_value_get(&old->schema, keywords[i], &a);
-		bool		is = new->schema.kind == MO_OBJECT &&
-			mo_value_get(&new->schema, keywords[i], &b);
+		bool		was = old->origin->schema.kind == MO_OBJECT &&
+			mo_value_get(&old->origin->schema, keywords[i], &a);
+		bool		is = new->origin->schema.kind == MO_OBJECT &&
+			mo_value_get(&new->origin->schema, keywords[i], &b);
 
 		if (same_member(old, new, keywords[i]))
 			continue;

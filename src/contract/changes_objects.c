@@ -84,9 +84,9 @@ note_lone(MoChangeWalk *w, const MoProperty *property, const MoSurface *side,
 			const MoProperty *p = &rules->properties[i];
 
 			if (p->node == NULL || find_property(side, p) != NULL ||
-				p->node->schema.kind != MO_OBJECT ||
-				mo_value_compare(&p->node->schema,
-								 &property->node->schema) != 0)
+				p->node->origin->schema.kind != MO_OBJECT ||
+				mo_value_compare(&p->node->origin->schema,
+								 &property->node->origin->schema) != 0)
 				continue;
 			renamed = psprintf(added ? "; perhaps %s renamed" :
 							   "; perhaps renamed to %s",

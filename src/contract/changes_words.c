@@ -36,8 +36,8 @@ surface_add(MoSurface *s, const MoNode *node, int depth)
 		s->values = node->constant;
 	else if (node->enumeration && s->values == NULL)
 		s->values = node->enumeration;
-	if (node->schema.kind == MO_OBJECT &&
-		mo_value_get(&node->schema, "x-extensible-enum", &v))
+	if (node->origin->schema.kind == MO_OBJECT &&
+		mo_value_get(&node->origin->schema, "x-extensible-enum", &v))
 		s->extensible = true;
 	if (node->string)
 		s->string = node->string;

@@ -79,7 +79,7 @@ mo_schema_faults(Jsonb *schema, bool contract)
 	MoSchema   *program = mo_schema_check(schema, &options,
 										  CurrentMemoryContext, &faults);
 
-	add_metaschema_faults(schema, program->root->resource->dialect->uri,
+	add_metaschema_faults(schema, program->root->origin->resource->dialect->uri,
 						  &faults);
 	return faults;
 }

@@ -119,9 +119,9 @@ content_name(const MoStringRules *rules)
 					 rules->content_json ? " JSON" : "");
 	if (schema == NULL)
 		return name.data;
-	text = mo_value_text(&schema->schema);
+	text = mo_value_text(&schema->origin->schema);
 	appendStringInfo(&name, " %s", text);
-	if (schema->resource->dialect->draft != MO_DRAFT2020 ||
+	if (schema->origin->resource->dialect->draft != MO_DRAFT2020 ||
 		strstr(text, "Ref\"") || strstr(text, "ref\""))
 		appendStringInfo(&name, " %p", schema);
 	return name.data;

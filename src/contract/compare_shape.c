@@ -143,7 +143,7 @@ mo_shape_root(MoProver *p, const MoSchema *schema)
 	const MoAnchors *scope = intern_scope(p, NULL, 0);
 
 	if (schema->dynamic)
-		scope = enter(p, scope, schema->root->resource);
+		scope = enter(p, scope, schema->root->origin->resource);
 	return find_shape(p, schema->root, scope);
 }
 
@@ -157,7 +157,7 @@ mo_shape_child(MoProver *p, const MoShape *from, const MoNode *node)
 	const MoAnchors *scope = from->scope;
 
 	if (scope->count > 0 || p->dynamic)
-		scope = enter(p, scope, node->resource);
+		scope = enter(p, scope, node->origin->resource);
 	return find_shape(p, node, scope);
 }
 

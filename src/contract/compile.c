@@ -44,6 +44,38 @@ typedef struct NodeEntry
 static void find_cycles(MoCompiler *c);
 
 /*
+ * Zeroed memory, as long-lived as the program, for what a walk reads: taken
+ * from blocks without headers or rounding, so that it lies close together.
+ */
+void *
+mo_compile_alloc(MoCompiler *c, Size size)
+{
+	void	   *chunk;
+
+	size = MAXALIGN(size);
+	if (size > MO_HOT_BLOCK / 2)
+		return MemoryContextAllocZero(c->context, size);
+	if (size > c->block_left)
+	{
+		c->block = MemoryContextAllocZero(c->context, MO_HOT_BLOCK);
+		c->block_left = MO_HOT_BLOCK;
+		if (c->nblocks < MO_HOT_BLOCKS)
+			c->schema->hot[c->nblocks++] = c->block;
+	}
+	chunk = c->block;
+	c->block += size;
+	c->block_left -= size;
+	return chunk;
+}
+
+/* The same for a copy. */
+void *
+mo_compile_copy(MoCompiler *c, const void *data, Size size)
+{
+	return memcpy(mo_compile_alloc(c, size), data, size);
+}
+
+/*
  * Records or raises a fault of the schema.  The place is the node's pointer
  * and, unless NULL, the keyword below it.
  */
@@ -102,10 +134,10 @@ mo_compile_find(MoCompiler *c, const MoValue *schema)
 }
 
 MoApply *
-mo_node_apply(MoNode *node)
+mo_node_apply(MoCompiler *c, MoNode *node)
 {
 	if (node->apply == NULL)
-		node->apply = palloc0(sizeof(MoApply));
+		node->apply = mo_compile_alloc(c, sizeof(MoApply));
 	return node->apply;
 }
 
@@ -132,7 +164,7 @@ mo_compile_reference(MoCompiler *c, MoNode *node, const char *keyword,
 static bool
 keyword_applies(const MoKeyword *keyword, const MoNode *node)
 {
-	const MoDialect *dialect = node->resource->dialect;
+	const MoDialect *dialect = node->origin->resource->dialect;
 
 	return (keyword->drafts & dialect->draft) != 0 &&
 		(keyword->vocabulary & dialect->vocabularies) != 0;
@@ -156,14 +188,14 @@ compile_keywords(MoCompiler *c, MoNode *node)
 	uint32		len;
 	MoValue		v;
 
-	mo_cursor_begin(&cursor, &node->schema);
+	mo_cursor_begin(&cursor, &node->origin->schema);
 	while (mo_cursor_member(&cursor, &key, &len, &v))
 	{
 		const MoKeyword *keyword = mo_keyword_find(key, len);
 
 		if (keyword && !keyword_applies(keyword, node))
 			keyword = NULL;
-		if (c->schema->options.contract && !node->resource->external)
+		if (c->schema->options.contract && !node->origin->resource->external)
 			mo_strict_keyword(c, node, key, len, &v, keyword);
 		if (keyword && keyword->compile)
 			keyword->compile(c, node, &v);
@@ -213,19 +245,20 @@ mo_compile_node(MoCompiler *c, const MoValue *schema, MoNode *parent,
 	entry = node_insert(c->nodes, schema->entry, &found);
 	if (found)
 		return entry->node;
-	node = entry->node = palloc0(sizeof(MoNode));
+	node = entry->node = mo_compile_alloc(c, sizeof(MoNode));
+	node->origin = palloc0(sizeof(MoOrigin));
 	if (c->last)
-		c->last->next = node;
+		c->last->origin->next = node;
 	else
 		c->first = node;
 	c->last = node;
 	node->types = MO_T_ANY;
-	node->parent = parent;
-	node->keyword = keyword;
-	node->token = token;
-	node->token_len = token_len;
-	node->schema = *schema;
-	node->resource = resource;
+	node->origin->parent = parent;
+	node->origin->keyword = keyword;
+	node->origin->token = token;
+	node->origin->token_len = token_len;
+	node->origin->schema = *schema;
+	node->origin->resource = resource;
 	if (schema->kind != MO_OBJECT && resource->root == NULL)
 		resource->root = node;
 	if (schema->kind == MO_BOOLEAN)
@@ -246,18 +279,18 @@ mo_compile_node(MoCompiler *c, const MoValue *schema, MoNode *parent,
 	if (is_lone_reference(resource, schema, &reference) && parent != NULL)
 	{
 		mo_compile_reference(c, node, "$ref", &reference);
-		mo_node_apply(node)->only_ref = true;
+		mo_node_apply(c, node)->only_ref = true;
 		return node;
 	}
-	node->resource = mo_resource_enter(c, node, schema, resource);
-	if (node->resource->root == NULL)
-		node->resource->root = node;
-	if (is_lone_reference(node->resource, schema, &reference))
+	node->origin->resource = mo_resource_enter(c, node, schema, resource);
+	if (node->origin->resource->root == NULL)
+		node->origin->resource->root = node;
+	if (is_lone_reference(node->origin->resource, schema, &reference))
 	{
 		MoValue		definitions;
 
 		mo_compile_reference(c, node, "$ref", &reference);
-		mo_node_apply(node)->only_ref = true;
+		mo_node_apply(c, node)->only_ref = true;
 		if (mo_value_get(schema, "definitions", &definitions))
 			mo_keyword_find("definitions", strlen("definitions"))->compile(c, node, &definitions);
 		return node;
@@ -273,7 +306,7 @@ mo_compile_each(MoCompiler *c,
 				void (*visitor) (MoCompiler *c, MoNode *node, void *arg),
 				void *arg)
 {
-	for (MoNode *node = c->first; node; node = node->next)
+	for (MoNode *node = c->first; node; node = node->origin->next)
 		visitor(c, node, arg);
 }
 
@@ -324,9 +357,10 @@ compile(MoCompiler *c, Jsonb *document, const MoSchemaOptions *options,
 	c->schema->options = *options;
 	c->schema->context = context;
 	c->context = context;
+	c->scratch = caller;
 	if (asks_for_content(c, copy))
 		c->schema->options.assert_content = true;
-	c->nodes = node_create(context, 64, NULL);
+	c->nodes = node_create(caller, 64, NULL);
 	c->schema->root = mo_resource_document(c, copy, NULL, mo_dialect_default(),
 										   false)->root;
 	resolve_references(c);
@@ -428,9 +462,9 @@ find_cycles(MoCompiler *c)
 {
 	CycleSearch search = {c};
 
-	search.grey = node_create(c->context, 64, NULL);
-	search.black = node_create(c->context, 64, NULL);
-	for (MoNode *node = c->first; node; node = node->next)
+	search.grey = node_create(c->scratch, 64, NULL);
+	search.black = node_create(c->scratch, 64, NULL);
+	for (MoNode *node = c->first; node; node = node->origin->next)
 		visit(&search, node);
 	node_destroy(search.grey);
 	node_destroy(search.black);

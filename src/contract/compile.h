@@ -59,6 +59,7 @@ typedef struct MoCompiler
 {
 	MoSchema   *schema;
 	MemoryContext context;		/* the program's */
+	MemoryContext scratch;		/* the caller's: gone after the compilation */
 	struct node_hash *nodes;	/* subschemas by their place in the jsonb */
 	MoNode	   *first;			/* the same in the order of compilation, */
 	MoNode	   *last;			/* so that faults come in a fixed order */
@@ -67,6 +68,9 @@ typedef struct MoCompiler
 	const char *loading;		/* URI being loaded, for messages */
 	bool		collect;		/* list faults instead of raising the first */
 	List	   *faults;			/* of MoViolation */
+	char	   *block;			/* what is left of it: mo_compile_alloc() */
+	Size		block_left;
+	int			nblocks;
 } MoCompiler;
 
 typedef struct MoKeyword
@@ -80,6 +84,8 @@ typedef struct MoKeyword
 /* compile.c */
 extern MoSchema *mo_schema_check(Jsonb *schema, const MoSchemaOptions *options,
 								 MemoryContext context, List **faults);
+extern void *mo_compile_alloc(MoCompiler *c, Size size);
+extern void *mo_compile_copy(MoCompiler *c, const void *data, Size size);
 extern MoNode *mo_compile_node(MoCompiler *c, const MoValue *schema,
 							   MoNode *parent, MoResource *resource,
 							   const char *keyword,
@@ -90,7 +96,7 @@ extern void mo_compile_fault(MoCompiler *c, const MoNode *node,
 							 const char *format,...) pg_attribute_printf(5, 6);
 extern void mo_compile_reference(MoCompiler *c, MoNode *node,
 								 const char *keyword, const MoValue *v);
-extern MoApply *mo_node_apply(MoNode *node);
+extern MoApply *mo_node_apply(MoCompiler *c, MoNode *node);
 extern void mo_compile_each(MoCompiler *c,
 							void (*visitor) (MoCompiler *c, MoNode *node,
 											 void *arg), void *arg);
@@ -134,10 +140,10 @@ extern void mo_assert_max_properties(MoCompiler *c, MoNode *node,
 extern void mo_assert_required(MoCompiler *c, MoNode *node, const MoValue *v);
 extern bool mo_assert_names(MoCompiler *c, MoNode *node, const char *keyword,
 							const MoValue *v, MoNames *names);
-extern MoStringRules *mo_node_string(MoNode *node);
-extern MoArrayRules *mo_node_array(MoNode *node);
-extern MoObjectRules *mo_node_object(MoNode *node);
-extern MoNumberRules *mo_node_number(MoNode *node);
+extern MoStringRules *mo_node_string(MoCompiler *c, MoNode *node);
+extern MoArrayRules *mo_node_array(MoCompiler *c, MoNode *node);
+extern MoObjectRules *mo_node_object(MoCompiler *c, MoNode *node);
+extern MoNumberRules *mo_node_number(MoCompiler *c, MoNode *node);
 
 /* check.c */
 extern List *mo_schema_faults(Jsonb *schema, bool contract);

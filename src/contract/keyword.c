@@ -18,7 +18,8 @@ static MoNode *
 compile_schema(MoCompiler *c, MoNode *node, const char *keyword,
 			   const MoValue *v)
 {
-	return mo_compile_node(c, v, node, node->resource, keyword, NULL, 0);
+	return mo_compile_node(c, v, node, node->origin->resource, keyword,
+						   NULL, 0);
 }
 
 /* Compiles a non-empty list of schemas; NULL and *count 0 after a fault. */
@@ -37,14 +38,15 @@ compile_list(MoCompiler *c, MoNode *node, const char *keyword,
 						 "must be a list of at least one schema");
 		return NULL;
 	}
-	list = palloc(sizeof(MoNode *) * v->len);
+	list = mo_compile_alloc(c, sizeof(MoNode *) * v->len);
 	mo_cursor_begin(&cursor, v);
 	while (mo_cursor_element(&cursor, &element))
 	{
 		char	   *token = psprintf("%d", *count);
 
-		list[(*count)++] = mo_compile_node(c, &element, node, node->resource,
-										   keyword, token, strlen(token));
+		list[(*count)++] = mo_compile_node(c, &element, node,
+										   node->origin->resource, keyword,
+										   token, strlen(token));
 	}
 	return list;
 }
@@ -75,7 +77,7 @@ compile_dynamic_anchor(MoCompiler *c, MoNode *node, const MoValue *v)
 static void
 compile_ref(MoCompiler *c, MoNode *node, const MoValue *v)
 {
-	mo_node_apply(node)->only_ref = true;
+	mo_node_apply(c, node)->only_ref = true;
 	mo_compile_reference(c, node, "$ref", v);
 }
 
@@ -83,7 +85,7 @@ compile_ref(MoCompiler *c, MoNode *node, const MoValue *v)
 static void
 compile_dynamic_ref(MoCompiler *c, MoNode *node, const MoValue *v)
 {
-	mo_node_apply(node)->only_ref = false;
+	mo_node_apply(c, node)->only_ref = false;
 	mo_compile_reference(c, node, "$dynamicRef", v);
 }
 
@@ -100,7 +102,8 @@ compile_definitions_of(MoCompiler *c, MoNode *node, const char *keyword,
 		return;
 	mo_cursor_begin(&cursor, v);
 	while (mo_cursor_member(&cursor, &name, &len, &schema))
-		mo_compile_node(c, &schema, node, node->resource, keyword, name, len);
+		mo_compile_node(c, &schema, node, node->origin->resource, keyword,
+						name, len);
 }
 
 static void
@@ -118,7 +121,7 @@ compile_definitions(MoCompiler *c, MoNode *node, const MoValue *v)
 static void
 compile_all_of(MoCompiler *c, MoNode *node, const MoValue *v)
 {
-	MoApply    *apply = mo_node_apply(node);
+	MoApply    *apply = mo_node_apply(c, node);
 
 	apply->all = compile_list(c, node, "allOf", v, &apply->nall);
 }
@@ -126,7 +129,7 @@ compile_all_of(MoCompiler *c, MoNode *node, const MoValue *v)
 static void
 compile_any_of(MoCompiler *c, MoNode *node, const MoValue *v)
 {
-	MoApply    *apply = mo_node_apply(node);
+	MoApply    *apply = mo_node_apply(c, node);
 
 	apply->any = compile_list(c, node, "anyOf", v, &apply->nany);
 }
@@ -134,7 +137,7 @@ compile_any_of(MoCompiler *c, MoNode *node, const MoValue *v)
 static void
 compile_one_of(MoCompiler *c, MoNode *node, const MoValue *v)
 {
-	MoApply    *apply = mo_node_apply(node);
+	MoApply    *apply = mo_node_apply(c, node);
 
 	apply->one = compile_list(c, node, "oneOf", v, &apply->none_of);
 }
@@ -142,13 +145,13 @@ compile_one_of(MoCompiler *c, MoNode *node, const MoValue *v)
 static void
 compile_not(MoCompiler *c, MoNode *node, const MoValue *v)
 {
-	mo_node_apply(node)->not = compile_schema(c, node, "not", v);
+	mo_node_apply(c, node)->not = compile_schema(c, node, "not", v);
 }
 
 static void
 compile_if(MoCompiler *c, MoNode *node, const MoValue *v)
 {
-	mo_node_apply(node)->condition = compile_schema(c, node, "if", v);
+	mo_node_apply(c, node)->condition = compile_schema(c, node, "if", v);
 }
 
 static void
@@ -157,8 +160,8 @@ compile_then(MoCompiler *c, MoNode *node, const MoValue *v)
 	MoNode	   *then = compile_schema(c, node, "then", v);
 	MoValue		condition;
 
-	if (mo_value_get(&node->schema, "if", &condition))
-		mo_node_apply(node)->consequence = then;
+	if (mo_value_get(&node->origin->schema, "if", &condition))
+		mo_node_apply(c, node)->consequence = then;
 }
 
 static void
@@ -167,8 +170,8 @@ compile_else(MoCompiler *c, MoNode *node, const MoValue *v)
 	MoNode	   *alternative = compile_schema(c, node, "else", v);
 	MoValue		condition;
 
-	if (mo_value_get(&node->schema, "if", &condition))
-		mo_node_apply(node)->alternative = alternative;
+	if (mo_value_get(&node->origin->schema, "if", &condition))
+		mo_node_apply(c, node)->alternative = alternative;
 }
 
 static void
@@ -181,15 +184,15 @@ compile_properties(MoCompiler *c, MoNode *node, const MoValue *v)
 
 	if (!require_object(c, node, "properties", v))
 		return;
-	rules = mo_node_object(node);
+	rules = mo_node_object(c, node);
 	rules->properties = palloc0(sizeof(MoProperty) * Max(v->len, 1));
 	property = rules->properties;
 	mo_cursor_begin(&cursor, v);
 	while (mo_cursor_member(&cursor, &property->name, &property->len, &schema))
 	{
-		property->node = mo_compile_node(c, &schema, node, node->resource,
-										 "properties", property->name,
-										 property->len);
+		property->node = mo_compile_node(c, &schema, node,
+										 node->origin->resource, "properties",
+										 property->name, property->len);
 		rules->declares = true;
 		if (++rules->nproperties < v->len)
 			property++;
@@ -207,15 +210,17 @@ compile_pattern_properties(MoCompiler *c, MoNode *node, const MoValue *v)
 
 	if (!require_object(c, node, "patternProperties", v))
 		return;
-	rules = mo_node_object(node);
-	rules->patterns = palloc(sizeof(MoPatternProperty) * Max(v->len, 1));
+	rules = mo_node_object(c, node);
+	rules->patterns = mo_compile_alloc(c, sizeof(MoPatternProperty) *
+									   Max(v->len, 1));
 	mo_cursor_begin(&cursor, v);
 	while (mo_cursor_member(&cursor, &name, &len, &schema))
 	{
 		char	   *reason;
 		MoPattern  *pattern = mo_pattern_compile(name, len, c->context,
 												 &reason);
-		MoNode	   *target = mo_compile_node(c, &schema, node, node->resource,
+		MoNode	   *target = mo_compile_node(c, &schema, node,
+											 node->origin->resource,
 											 "patternProperties", name, len);
 
 		if (pattern == NULL)
@@ -234,14 +239,14 @@ compile_pattern_properties(MoCompiler *c, MoNode *node, const MoValue *v)
 static void
 compile_additional_properties(MoCompiler *c, MoNode *node, const MoValue *v)
 {
-	mo_node_object(node)->additional =
+	mo_node_object(c, node)->additional =
 		compile_schema(c, node, "additionalProperties", v);
 }
 
 static void
 compile_property_names(MoCompiler *c, MoNode *node, const MoValue *v)
 {
-	mo_node_object(node)->property_names =
+	mo_node_object(c, node)->property_names =
 		compile_schema(c, node, "propertyNames", v);
 }
 
@@ -249,7 +254,7 @@ static void
 add_requirement(MoCompiler *c, MoNode *node, const char *keyword,
 				const MoValue *name, const MoValue *list, int room)
 {
-	MoObjectRules *rules = mo_node_object(node);
+	MoObjectRules *rules = mo_node_object(c, node);
 	MoDependency *d;
 
 	if (rules->requirements == NULL)
@@ -265,7 +270,7 @@ static void
 add_dependent(MoCompiler *c, MoNode *node, const char *keyword,
 			  const MoValue *name, const MoValue *schema, int room)
 {
-	MoApply    *apply = mo_node_apply(node);
+	MoApply    *apply = mo_node_apply(c, node);
 	MoDependency *d;
 
 	if (apply->dependents == NULL)
@@ -273,7 +278,7 @@ add_dependent(MoCompiler *c, MoNode *node, const char *keyword,
 	d = &apply->dependents[apply->ndependents++];
 	d->keyword = keyword;
 	d->name = *name;
-	d->node = mo_compile_node(c, schema, node, node->resource, keyword,
+	d->node = mo_compile_node(c, schema, node, node->origin->resource, keyword,
 							  name->data, name->len);
 }
 
@@ -322,7 +327,7 @@ compile_dependencies(MoCompiler *c, MoNode *node, const MoValue *v)
 static void
 compile_prefix_items(MoCompiler *c, MoNode *node, const MoValue *v)
 {
-	MoArrayRules *rules = mo_node_array(node);
+	MoArrayRules *rules = mo_node_array(c, node);
 
 	rules->prefix = compile_list(c, node, "prefixItems", v, &rules->nprefix);
 }
@@ -330,9 +335,10 @@ compile_prefix_items(MoCompiler *c, MoNode *node, const MoValue *v)
 static void
 compile_items(MoCompiler *c, MoNode *node, const MoValue *v)
 {
-	MoArrayRules *rules = mo_node_array(node);
+	MoArrayRules *rules = mo_node_array(c, node);
 
-	if (v->kind == MO_ARRAY && node->resource->dialect->draft == MO_DRAFT7)
+	if (v->kind == MO_ARRAY &&
+		node->origin->resource->dialect->draft == MO_DRAFT7)
 	{
 		if (v->len > 0)
 			rules->prefix = compile_list(c, node, "items", v, &rules->nprefix);
@@ -357,32 +363,35 @@ compile_additional_items(MoCompiler *c, MoNode *node, const MoValue *v)
 	MoNode	   *rest = compile_schema(c, node, "additionalItems", v);
 	MoValue		items;
 
-	if (mo_value_get(&node->schema, "items", &items) &&
+	if (mo_value_get(&node->origin->schema, "items", &items) &&
 		items.kind == MO_ARRAY)
 	{
-		mo_node_array(node)->items = rest;
-		mo_node_array(node)->items_keyword = "additionalItems";
+		mo_node_array(c, node)->items = rest;
+		mo_node_array(c, node)->items_keyword = "additionalItems";
 	}
 }
 
 static void
 compile_contains(MoCompiler *c, MoNode *node, const MoValue *v)
 {
-	MoArrayRules *rules = mo_node_array(node);
+	MoArrayRules *rules = mo_node_array(c, node);
 
 	rules->contains = compile_schema(c, node, "contains", v);
-	rules->contains_evaluates = node->resource->dialect->draft == MO_DRAFT2020;
+	rules->contains_evaluates =
+		node->origin->resource->dialect->draft == MO_DRAFT2020;
 }
 
 static void
 compile_unevaluated_items(MoCompiler *c, MoNode *node, const MoValue *v)
 {
+	node->unevaluated = true;
 	node->unevaluated_items = compile_schema(c, node, "unevaluatedItems", v);
 }
 
 static void
 compile_unevaluated_properties(MoCompiler *c, MoNode *node, const MoValue *v)
 {
+	node->unevaluated = true;
 	node->unevaluated_properties =
 		compile_schema(c, node, "unevaluatedProperties", v);
 }
@@ -393,7 +402,7 @@ compile_content_schema(MoCompiler *c, MoNode *node, const MoValue *v)
 	MoNode	   *schema = compile_schema(c, node, "contentSchema", v);
 
 	if (c->schema->options.assert_content)
-		mo_node_string(node)->content_schema = schema;
+		mo_node_string(c, node)->content_schema = schema;
 }
 
 #define BOTH		(MO_DRAFT7 | MO_DRAFT2020)
@@ -493,6 +502,21 @@ mo_keyword_find(const char *name, uint32 len)
 	return NULL;
 }
 
+/* Moves the table of properties to what walks read, with the names. */
+static void
+settle_properties(MoCompiler *c, MoObjectRules *rules)
+{
+	MoProperty *properties = mo_compile_copy(c, rules->properties,
+											 sizeof(MoProperty) *
+											 rules->nproperties);
+
+	for (int i = 0; i < rules->nproperties; i++)
+		properties[i].name = mo_compile_copy(c, properties[i].name,
+											 properties[i].len);
+	pfree(rules->properties);
+	rules->properties = properties;
+}
+
 /*
  * What needs all keywords of the node: "required" is merged into the
  * properties, and the extensible enum of a contract is closed in reading P.
@@ -500,14 +524,16 @@ mo_keyword_find(const char *name, uint32 len)
 void
 mo_keyword_finish(MoCompiler *c, MoNode *node)
 {
-	const MoDialect *dialect = node->resource->dialect;
+	const MoDialect *dialect = node->origin->resource->dialect;
 	MoValue		v;
 
 	if ((dialect->vocabularies & MO_V_VALIDATION) &&
-		mo_value_get(&node->schema, "required", &v))
+		mo_value_get(&node->origin->schema, "required", &v))
 		mo_assert_required(c, node, &v);
+	if (node->object && node->object->nproperties > 0)
+		settle_properties(c, node->object);
 	if (c->schema->options.closed && node->enumeration == NULL &&
-		mo_value_get(&node->schema, "x-extensible-enum", &v) &&
+		mo_value_get(&node->origin->schema, "x-extensible-enum", &v) &&
 		v.kind == MO_ARRAY)
 		mo_assert_enum(c, node, &v);
 }

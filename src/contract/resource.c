@@ -143,7 +143,7 @@ mo_resource_enter(MoCompiler *c, const MoNode *node, const MoValue *schema,
 		mo_value_get(schema, "$id", &v) && v.kind == MO_STRING &&
 		v.len > 1 && v.data[0] == '#')
 	{
-		place->resource = outer;
+		place->origin->resource = outer;
 		v.data++;
 		v.len--;
 		mo_resource_anchor(c, place, "$id", &v);
@@ -183,7 +183,7 @@ void
 mo_resource_anchor(MoCompiler *c, MoNode *node, const char *keyword,
 				   const MoValue *v)
 {
-	MoResource *resource = node->resource;
+	MoResource *resource = node->origin->resource;
 	MoAnchor   *anchor;
 
 	if (v->kind != MO_STRING)
@@ -303,8 +303,8 @@ node_at_pointer(MoCompiler *c, MoResource *resource, const char *pointer)
 		return NULL;
 	if (around == resource->root)
 		below = pointer + 1;
-	return mo_compile_node(c, &v, around, around->resource, pstrdup(below),
-						   NULL, 0);
+	return mo_compile_node(c, &v, around, around->origin->resource,
+						   pstrdup(below), NULL, 0);
 }
 
 static MoNode *
@@ -337,7 +337,8 @@ resource_of(MoCompiler *c, MoReference *reference, const char *uri)
 	document = mo_resource_load(c, uri);
 	if (document)
 		return mo_resource_document(c, document, pstrdup(uri),
-									reference->node->resource->dialect, true);
+									reference->node->origin->resource->dialect,
+									true);
 	if (c->schema->options.immutable)
 		mo_compile_fault(c, reference->node, reference->keyword,
 						 "Use schema_violations(), which is not immutable, or put the schema below $defs with its $id.",
@@ -360,7 +361,8 @@ void
 mo_resource_resolve(MoCompiler *c, MoReference *reference)
 {
 	MoNode	   *node = reference->node;
-	char	   *uri = mo_uri_resolve(node->resource->uri, reference->written);
+	char	   *uri = mo_uri_resolve(node->origin->resource->uri,
+									 reference->written);
 	char	   *fragment;
 	MoResource *resource;
 	MoNode	   *target;

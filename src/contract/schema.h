@@ -52,6 +52,12 @@ extern MoSchema *mo_schema_compile(Jsonb *schema,
 extern bool mo_schema_is_valid(const MoSchema *schema, Jsonb *instance);
 
 /*
+ * An instance will be checked against this schema next, and the last one was
+ * not: begins to bring it into the processor's cache.
+ */
+extern void mo_schema_prefetch(const MoSchema *schema);
+
+/*
  * The violations, as a List of MoViolation in the current memory context:
  * at most "limit" of them, all when limit is 0.  NIL means valid.
  */

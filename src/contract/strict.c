@@ -93,14 +93,15 @@ void
 mo_strict_keyword(MoCompiler *c, MoNode *node, const char *name, uint32 len,
 				  const MoValue *v, const MoKeyword *keyword)
 {
-	if (mo_key_is(name, len, MO_ASSERT_CONTENT) && node->keyword != NULL)
+	if (mo_key_is(name, len, MO_ASSERT_CONTENT) &&
+		node->origin->keyword != NULL)
 		mo_compile_fault(c, node, MO_ASSERT_CONTENT,
 						 "It holds for the whole schema.",
 						 "counts at the root of the schema only");
 	if (len >= 2 && memcmp(name, "x-", 2) == 0)
 		return;
 	if (keyword == NULL ||
-		(node->resource->dialect->draft == MO_DRAFT2020 &&
+		(node->origin->resource->dialect->draft == MO_DRAFT2020 &&
 		 (strcmp(keyword->name, "definitions") == 0 ||
 		  strcmp(keyword->name, "dependencies") == 0)))
 		unknown_keyword(c, node, pnstrdup(name, len));
@@ -189,8 +190,8 @@ declares(const MoNode *node, const MoProperty *name)
 static const MoNode *
 top_in_place(const MoNode *node)
 {
-	while (node->parent && is_in_place(node->keyword))
-		node = node->parent;
+	while (node->origin->parent && is_in_place(node->origin->keyword))
+		node = node->origin->parent;
 	return node;
 }
 
@@ -216,9 +217,9 @@ search_referrer(MoCompiler *c, MoNode *node, void *arg)
 static bool
 is_negated(const MoNode *node)
 {
-	for (; node->parent; node = node->parent)
+	for (; node->origin->parent; node = node->origin->parent)
 	{
-		if (strcmp(node->keyword, "not") == 0)
+		if (strcmp(node->origin->keyword, "not") == 0)
 			return true;
 	}
 	return false;
@@ -229,8 +230,8 @@ check_required(MoCompiler *c, MoNode *node, void *arg)
 {
 	const MoObjectRules *rules = node->object;
 
-	if (rules == NULL || rules->nrequired == 0 || node->resource->external ||
-		is_negated(node))
+	if (rules == NULL || rules->nrequired == 0 ||
+		node->origin->resource->external || is_negated(node))
 		return;
 	for (int i = 0; i < rules->nproperties; i++)
 	{

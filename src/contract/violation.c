@@ -63,16 +63,16 @@ finish_text(StringInfo buf)
 static void
 append_node_pointer(StringInfo buf, const MoNode *node)
 {
-	if (node->parent == NULL)
+	if (node->origin->parent == NULL)
 	{
-		if (node->resource->external)
-			appendStringInfo(buf, "%s#", node->resource->uri);
+		if (node->origin->resource->external)
+			appendStringInfo(buf, "%s#", node->origin->resource->uri);
 		return;
 	}
-	append_node_pointer(buf, node->parent);
-	appendStringInfo(buf, "/%s", node->keyword);
-	if (node->token)
-		mo_pointer_append(buf, node->token, node->token_len);
+	append_node_pointer(buf, node->origin->parent);
+	appendStringInfo(buf, "/%s", node->origin->keyword);
+	if (node->origin->token)
+		mo_pointer_append(buf, node->origin->token, node->origin->token_len);
 }
 
 /* Where a subschema stands in its document, palloc'd. */

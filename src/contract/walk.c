@@ -23,7 +23,10 @@
 
 #define MAX_HOPS		1000
 
-static bool
+/* Bytes; where lines are longer, some are asked for twice. */
+#define CACHE_LINE		64
+
+static pg_noinline bool
 walk_number(MoWalk *w, const MoNode *node, const MoValue *v)
 {
 	const MoNumberRules *rules = node->number;
@@ -228,7 +231,7 @@ walk_dependents(MoWalk *w, const MoNode *node, const MoValue *v, int mode)
 	return ok;
 }
 
-static bool
+static pg_noinline bool
 walk_apply(MoWalk *w, const MoNode *node, const MoValue *v, int mode)
 {
 	const MoApply *apply = node->apply;
@@ -339,55 +342,62 @@ walk_tracked(MoWalk *w, const MoNode *node, const MoValue *v, int mode)
 static bool
 walk_in_scope(MoWalk *w, const MoNode *node, const MoValue *v, int mode)
 {
-	if (node->unevaluated_properties || node->unevaluated_items ||
+	if (node->unevaluated ||
 		(node->scattered && (mode & MO_CLOSED)))
 		return walk_tracked(w, node, v, mode);
 	return walk_keywords(w, node, v, mode);
+}
+
+/*
+ * What few values need is kept out of mo_walk(), which then gets by without
+ * variables on the stack.
+ */
+static pg_noinline bool
+is_integer(const MoValue *v)
+{
+	MoNumber	n;
+
+	if (v->kind != MO_NUMBER)
+		return false;
+	mo_number_view(v, &n);
+	return mo_number_is_integer(&n);
+}
+
+static pg_noinline bool
+walk_in_new_scope(MoWalk *w, const MoNode *node, const MoValue *v, int mode)
+{
+	MoScope		scope = {w->scope, node->origin->resource};
+	bool		ok;
+
+	w->scope = &scope;
+	ok = walk_in_scope(w, node, v, mode);
+	w->scope = scope.outer;
+	return ok;
 }
 
 /* Walks one value against one node; false if it is not valid. */
 bool
 mo_walk(MoWalk *w, const MoNode *node, const MoValue *v, int mode)
 {
-	bool		ok = true;
-
 	if (unlikely(w->listing && node->classified))
 		mo_violation_classify(w);
 	if (node->bare)
 		return true;
 	if (node->never)
 		return mo_violate(w, node, NULL, v, NULL, "is not allowed");
-	if (unlikely((node->types & MO_T(v->kind)) == 0))
-	{
-		MoNumber	n;
 
-		if (v->kind == MO_NUMBER && (node->types & MO_T_INTEGER))
-		{
-			mo_number_view(v, &n);
-			ok = mo_number_is_integer(&n);
-		}
-		else
-			ok = false;
-		if (!ok)
-		{
-			/* The other keywords would mostly repeat the complaint. */
-			return mo_violate_type(w, node, v);
-		}
-	}
+	/* After this complaint other keywords would mostly repeat it. */
+	if (unlikely((node->types & MO_T(v->kind)) == 0) &&
+		!((node->types & MO_T_INTEGER) && is_integer(v)))
+		return mo_violate_type(w, node, v);
 	if (v->kind >= MO_ARRAY)
 	{
 		CHECK_FOR_INTERRUPTS();
 		check_stack_depth();
 	}
-	if (unlikely(w->program->dynamic && w->scope->resource != node->resource))
-	{
-		MoScope		scope = {w->scope, node->resource};
-
-		w->scope = &scope;
-		ok = walk_in_scope(w, node, v, mode);
-		w->scope = scope.outer;
-		return ok;
-	}
+	if (unlikely(w->program->dynamic &&
+				 w->scope->resource != node->origin->resource))
+		return walk_in_new_scope(w, node, v, mode);
 	return walk_in_scope(w, node, v, mode);
 }
 
@@ -415,15 +425,28 @@ mo_walk_end(MoWalk *w)
 		pfree(w->trail);
 }
 
+/* Lines that are asked for together arrive together. */
+void
+mo_schema_prefetch(const MoSchema *schema)
+{
+	for (int i = 0; i < MO_HOT_BLOCKS && schema->hot[i]; i++)
+	{
+		for (int at = 0; at < MO_HOT_BLOCK; at += CACHE_LINE)
+			__builtin_prefetch(schema->hot[i] + at);
+	}
+}
+
 bool
 mo_schema_is_valid(const MoSchema *schema, Jsonb *instance)
 {
 	MoWalk		w;
-	MoScope		scope = {NULL, schema->root->resource};
+	MoScope		scope = {NULL};
 	MoValue		root;
 	bool		ok;
 
 	mo_walk_begin(&w, schema);
+	if (schema->dynamic)
+		scope.resource = schema->root->origin->resource;
 	w.scope = &scope;
 	mo_value_root(instance, &root);
 	ok = mo_walk(&w, schema->root, &root,
@@ -436,7 +459,7 @@ List *
 mo_schema_violations(const MoSchema *schema, Jsonb *instance, int limit)
 {
 	MoWalk		w;
-	MoScope		scope = {NULL, schema->root->resource};
+	MoScope		scope = {NULL, schema->root->origin->resource};
 	MoValue		root;
 
 	mo_walk_begin(&w, schema);

@@ -45,7 +45,7 @@
 #include "outbox/registry.h"
 #include "outbox/violated.h"
 
-/* Bytes: above 10,000 contracts of the usual size (15 fields take 18 kB). */
+/* Bytes: above 10,000 contracts of the usual size (15 fields take 14 kB). */
 #define REGISTRY_LIMIT	(256 * 1024 * 1024)
 
 typedef struct RouteKey
@@ -548,5 +548,6 @@ mo_registry_get_contract(MoTable *table, const char *event_type, int len,
 	if (route == NULL)
 		return NULL;
 	table->last_route = route;
+	mo_schema_prefetch(route->contract->schema);
 	return route->contract;
 }
