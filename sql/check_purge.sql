@@ -75,6 +75,45 @@ EXECUTE place(7, 7);
 SELECT mesh_outbox.purge_events('check_purge.outbox', keep => '0');
 SELECT key FROM check_purge.outbox;
 
+-- An event whose dead letter waits for somebody stays; what went is told.
+RESET ROLE;
+CALL check_purge.pass();
+INSERT INTO mesh_outbox.dead_letter (publisher_id, branch, commit_lsn, ordinal, xid, commit_time, outbox_id, event_id, reason, detail)
+SELECT 1000001, '', '0/1', 0, '1', now(), o.outbox_id, e.event_id, 'x', 'x'
+FROM mesh_outbox.outbox o, check_purge.outbox e WHERE o.relation = 'check_purge.outbox'::regclass;
+SET ROLE check_purge_team;
+EXECUTE place(8, 8);
+RESET ROLE;
+CALL check_purge.pass();
+SET ROLE check_purge_team;
+SELECT mesh_outbox.purge_events('check_purge.outbox', keep => '0');
+SELECT key FROM check_purge.outbox;
+SELECT outbox, product, purged_by, sum(events) FROM mesh_outbox.purges GROUP BY outbox, product, purged_by;
+SET ROLE check_purge_stranger;
+SELECT count(*) FROM mesh_outbox.purges;
+
+-- A publisher's scribe does it where the product says how long events are kept.
+RESET ROLE;
+EXECUTE place(9, 12);
+CALL check_purge.pass();
+SELECT mesh_outbox.purge_expired(1000001, 10);
+SELECT mesh_outbox.alter_product('check.orders', retention => '1 hour');
+SELECT mesh_outbox.purge_expired(1000001, 10);
+SELECT mesh_outbox.alter_product('check.orders', retention => '1 microsecond');
+SELECT mesh_outbox.purge_expired(1000001, 3);
+SELECT mesh_outbox.purge_expired(1000001, 3);
+SELECT mesh_outbox.purge_expired(1000001, 3);
+SELECT key FROM check_purge.outbox;
+SELECT purged_by, sum(events) FROM mesh_outbox.purges GROUP BY purged_by ORDER BY purged_by;
+SELECT mesh_outbox.purge_expired(1000002, 3);
+-- Where it cannot, it says so and goes on.
+ALTER TABLE check_purge.outbox REPLICA IDENTITY NOTHING;
+CREATE PUBLICATION check_purge FOR TABLE check_purge.outbox;
+SELECT mesh_outbox.purge_expired(1000001, 3);
+DROP PUBLICATION check_purge;
+ALTER TABLE check_purge.outbox REPLICA IDENTITY DEFAULT;
+SET ROLE check_purge_team;
+
 -- Nobody else deletes, not even while a purge is under way in the session.
 DELETE FROM check_purge.outbox;
 RESET ROLE;
@@ -90,7 +129,8 @@ ROLLBACK;
 -- Who may: the domain.
 SET ROLE check_purge_stranger;
 SELECT mesh_outbox.purge_events('check_purge.outbox', keep => '0');
-SELECT mesh_outbox.delete_events('check_purge.outbox', 'created_at', now(), NULL, 10);
+SELECT mesh_outbox.delete_events('check_purge.outbox', 'event_id', 'created_at', now(), NULL, NULL, NULL, 10);
+SELECT mesh_outbox.purge_expired(1000001, 10);
 SET ROLE check_purge_team;
 SELECT mesh_outbox.purge_events('check_purge.outbox', keep => '-1 hour');
 SELECT mesh_outbox.purge_events('check_purge.outbox', keep => NULL);

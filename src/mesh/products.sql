@@ -430,7 +430,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.alter_product(text, text, int, jsonb, text, text, interval, numeric, interval, interval, text, text, jsonb, text) IS
-    'changes a product and what its owner promises: latency, availability (percent), freshness, retention, residency, classification (public, internal, confidential or restricted), quality ({"null_rate": {"/field": 0.01}, "events_per_day": 100}), access (open or on request). Contracts that exist keep what they say about the wire, later proposals get the new; NULL leaves as it is';
+    'changes a product and what its owner promises: latency, availability (percent), freshness, retention (how long events are kept: older ones leave its outboxes by themselves once they are published, none where it was never set), residency, classification (public, internal, confidential or restricted), quality ({"null_rate": {"/field": 0.01}, "events_per_day": 100}), access (open or on request). Contracts that exist keep what they say about the wire, later proposals get the new; NULL leaves as it is';
 
 CREATE FUNCTION mesh_outbox.drop_product(name text) RETURNS void
     LANGUAGE mesh_outbox_plpgsql

@@ -69,10 +69,10 @@ COMMENT ON FUNCTION mesh_outbox.count_rows(regclass, bigint) IS
 REVOKE EXECUTE ON FUNCTION mesh_outbox.count_rows(regclass, bigint) FROM PUBLIC;
 
 CREATE FUNCTION mesh_outbox.delete_events(
-    relation regclass, created_at name, before timestamptz, horizon xid, max_rows int)
-    RETURNS bigint
+    relation regclass, event_id name, created_at name, before timestamptz, ids_before uuid, horizon xid, spared uuid[],
+    max_rows int) RETURNS bigint
     LANGUAGE c AS 'MODULE_PATHNAME', 'mo_rows_delete';
-COMMENT ON FUNCTION mesh_outbox.delete_events(regclass, name, timestamptz, xid, int) IS
-    'deletes events of one table that are older than a time and, unless horizon is NULL, than a transaction; for purge_events only';
+COMMENT ON FUNCTION mesh_outbox.delete_events(regclass, name, name, timestamptz, uuid, xid, uuid[], int) IS
+    'deletes events of one table that are older than a time and, unless these are NULL, than a transaction and an event id, which are then looked up by their index; but none that is spared. For retention only';
 REVOKE EXECUTE ON FUNCTION
-    mesh_outbox.delete_events(regclass, name, timestamptz, xid, int) FROM PUBLIC;
+    mesh_outbox.delete_events(regclass, name, name, timestamptz, uuid, xid, uuid[], int) FROM PUBLIC;

@@ -44,6 +44,14 @@
 /* How long that may keep the publisher waiting, ms. */
 #define DUE_TIMEOUT		2000
 
+/*
+ * How often to look for events whose retention is over, ms; while there are
+ * more than a transaction takes, how long to leave the server alone between.
+ */
+#define PURGE_INTERVAL	60000
+#define PURGE_PAUSE		50
+#define PURGE_EVENTS	1000
+
 PGDLLEXPORT void mesh_outbox_scribe_main(Datum slot_index);
 
 static MoPublisherSlot *slot;
@@ -52,6 +60,7 @@ static int64 last_batch_no;
 static TimestampTz trim_at;
 static TimestampTz due_at;
 static uint64 due_runs;
+static TimestampTz purge_at;
 
 /*
  * What wait_ready() waits for: whatever commits from now on is in the stream.
@@ -268,6 +277,22 @@ do_what_is_due(void)
 	return TimestampDifferenceMilliseconds(now, due_at);
 }
 
+/* Returns how long to wait, ms. */
+static long
+purge_outboxes(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (now >= purge_at)
+	{
+		bool		more = mo_scribe_sql_purge(PURGE_EVENTS, DUE_TIMEOUT) == PURGE_EVENTS;
+
+		purge_at = TimestampTzPlusMilliseconds(now,
+											   more ? PURGE_PAUSE : PURGE_INTERVAL);
+	}
+	return TimestampDifferenceMilliseconds(now, purge_at);
+}
+
 static void
 scribe(int slot_index)
 {
@@ -290,7 +315,7 @@ scribe(int slot_index)
 		CHECK_FOR_INTERRUPTS();
 		/* Perhaps it was the clock that was set: see what that means at once. */
 		if (mo_worker_reload())
-			due_at = due_runs = 0;
+			due_at = due_runs = purge_at = 0;
 		MemoryContextReset(turn);
 		if (mo_channel_try_receive(channel, &type, &request))
 		{
@@ -298,7 +323,7 @@ scribe(int slot_index)
 			continue;
 		}
 
-		wait = Min(trim_ledger(), do_what_is_due());
+		wait = Min(trim_ledger(), Min(do_what_is_due(), purge_outboxes()));
 		if (wait == 0)
 			continue;
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,

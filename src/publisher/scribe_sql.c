@@ -63,6 +63,7 @@ typedef enum Statement
 	INSERT_BATCH,
 	DELETE_BATCHES,
 	RUN_DUE,
+	PURGE,
 	STATEMENTS
 } Statement;
 
@@ -182,6 +183,8 @@ static const struct
 	" WHERE publisher_id = $1)"},
 
 	[RUN_DUE] = {1, {BOOLOID}, "SELECT count(*) FROM mesh_outbox.run_due($1)"},
+
+	[PURGE] = {2, {INT4OID, INT4OID}, "SELECT mesh_outbox.purge_expired($1, $2)"},
 };
 
 static SPIPlanPtr plans[STATEMENTS];
@@ -578,26 +581,24 @@ mo_scribe_sql_trim_ledger(int minutes)
 	return more;
 }
 
-static void
-run_due(bool retire, int timeout_ms)
-{
-	begin(true);
-	enable_timeout_after(STATEMENT_TIMEOUT, timeout_ms);
-	nargs = 0;
-	put(BoolGetDatum(retire));
-	execute(RUN_DUE);
-	disable_timeout(STATEMENT_TIMEOUT, false);
-	end();
-}
-
-void
-mo_scribe_sql_run_due(bool retire, int timeout_ms)
+/*
+ * Calls a function with the arguments that are put already, and returns its
+ * bigint; 0 if it failed or took too long, which is logged.
+ */
+static int64
+call_in_time(Statement s, int timeout_ms)
 {
 	MemoryContext caller = CurrentMemoryContext;
+	volatile int64 result = 0;
 
 	PG_TRY();
 	{
-		run_due(retire, timeout_ms);
+		begin(true);
+		enable_timeout_after(STATEMENT_TIMEOUT, timeout_ms);
+		execute(s);
+		result = DatumGetInt64(get(0, 1));
+		disable_timeout(STATEMENT_TIMEOUT, false);
+		end();
 	}
 	PG_CATCH();
 	{
@@ -611,6 +612,24 @@ mo_scribe_sql_run_due(bool retire, int timeout_ms)
 		FlushErrorState();
 		pgstat_report_activity(STATE_IDLE, NULL);
 		RESUME_INTERRUPTS();
+		result = 0;
 	}
 	PG_END_TRY();
+	return result;
+}
+
+void
+mo_scribe_sql_run_due(bool retire, int timeout_ms)
+{
+	nargs = 0;
+	put(BoolGetDatum(retire));
+	(void) call_in_time(RUN_DUE, timeout_ms);
+}
+
+int64
+mo_scribe_sql_purge(int max_events, int timeout_ms)
+{
+	arguments();
+	put(Int32GetDatum(max_events));
+	return call_in_time(PURGE, timeout_ms);
 }

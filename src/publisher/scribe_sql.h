@@ -43,4 +43,10 @@ extern bool mo_scribe_sql_trim_ledger(int minutes);
  */
 extern void mo_scribe_sql_run_due(bool retire, int timeout_ms);
 
+/*
+ * Deletes events whose product's retention is over from this publisher's
+ * outboxes; returns how many.  Errors as above.
+ */
+extern int64 mo_scribe_sql_purge(int max_events, int timeout_ms);
+
 #endif							/* MO_SCRIBE_SQL_H */

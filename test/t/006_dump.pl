@@ -85,7 +85,7 @@ ok(wait_published($node, undef, 'running'), 'published');
 my %of_this_server = map { $_ => 1 } qw(
   progress batch dead_letter publisher_event control_event audit audit_head
   batches dead_letters publisher_events audit_log violations violated_rules refusals
-  search_entry search_field);
+  search_entry search_field purge purges);
 
 # What people see of the configuration, and of the tables it describes, as
 # pairs of a name and a query.
