@@ -57,6 +57,19 @@ INSERT INTO sales.outbox (event_type, payload) VALUES ('OrderPlaced', '{"id": 1}
 SET ROLE regress_crm;
 SELECT mesh_outbox.register_consumer('crm', 'sales.orders', 'OrderPlaced', contact => 'crm@example.org');
 
+-- A right that is used is seen, and recorded once a day; the owner needs none.
+SET ROLE regress_sales;
+INSERT INTO sales.outbox (event_type, payload) VALUES ('OrderPlaced', '{"id": 2}');
+SELECT grantee, last_used_at BETWEEN now() - interval '1 min' AND clock_timestamp() AS used FROM mesh_outbox.access_rights WHERE "right" = 'publish';
+SET ROLE regress_admin;
+SELECT * FROM mesh_outbox.run_due();
+SELECT * FROM mesh_outbox.run_due();
+SELECT object, new_values - 'used_at' AS use FROM mesh_outbox.audit_log WHERE action = 'use';
+RESET ROLE;
+UPDATE mesh_outbox.publish_grant SET last_used_at = last_used_at - interval '25 hours';
+SELECT * FROM mesh_outbox.run_due();
+SELECT count(*) FROM mesh_outbox.audit_log WHERE action = 'use';
+
 -- A consumer without a login here: who may grant it need not.
 SET ROLE regress_sales;
 SELECT mesh_outbox.register_consumer('a partner', 'sales.orders', 'OrderPlaced', contact => 'partner@example.com');

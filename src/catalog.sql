@@ -223,6 +223,8 @@ CREATE TABLE mesh_outbox.publish_grant (
     granted_by name NOT NULL,
     granted_at timestamptz NOT NULL DEFAULT now(),
     until      timestamptz,
+    -- as far as it is recorded: the first use of a day
+    last_used_at timestamptz,
     PRIMARY KEY (product, role)
 );
 COMMENT ON TABLE mesh_outbox.publish_grant IS

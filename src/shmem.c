@@ -40,7 +40,7 @@ request_memory(void)
 		next_request_hook();
 
 	RequestAddinShmemSpace(MAXALIGN(sizeof(MoShared)));
-	RequestNamedLWLockTranche(MO_LIBRARY, 3);
+	RequestNamedLWLockTranche(MO_LIBRARY, 4);
 }
 
 void
@@ -96,6 +96,7 @@ init_memory(void)
 	mo_shared->lock = &GetNamedLWLockTranche(MO_LIBRARY)[0].lock;
 	mo_shared->refusals.lock = &GetNamedLWLockTranche(MO_LIBRARY)[1].lock;
 	mo_shared->violated.lock = &GetNamedLWLockTranche(MO_LIBRARY)[2].lock;
+	mo_shared->uses.lock = &GetNamedLWLockTranche(MO_LIBRARY)[3].lock;
 	mo_shared->scan_all = true;
 	ConditionVariableInit(&mo_shared->workers_cv);
 	mo_violations_init(mo_shared->violations);

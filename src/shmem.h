@@ -20,6 +20,7 @@
 #include "storage/spin.h"
 
 #include "outbox/refusals.h"
+#include "outbox/uses.h"
 #include "outbox/violated.h"
 #include "outbox/violations.h"
 
@@ -152,6 +153,7 @@ typedef struct MoShared
 	MoViolationCounter violations[MO_MAX_VIOLATED]; /* outbox/violations.c */
 	MoRefusals	refusals;		/* outbox/refusals.c */
 	MoViolatedRules violated;	/* outbox/violated.c */
+	MoUses		uses;			/* outbox/uses.c */
 } MoShared;
 
 extern MoShared *mo_shared;		/* NULL when not preloaded */

@@ -334,28 +334,82 @@ COMMENT ON FUNCTION mesh_outbox.expire_access() IS
     'takes back the rights whose time has passed or whose role is gone, and says which; for administrators. A running publisher has it done every minute';
 
 -- ---------------------------------------------------------------------
+-- Use
+-- ---------------------------------------------------------------------
+
+CREATE FUNCTION mesh_outbox.outbox_uses(OUT outbox_id int, OUT role oid, OUT last_at timestamptz) RETURNS SETOF record
+    LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'mo_uses_show';
+COMMENT ON FUNCTION mesh_outbox.outbox_uses() IS
+    'which roles inserted into this database''s outboxes since the start of the server, to the minute (up to 256 pairs a server; none without preload)';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.outbox_uses() FROM PUBLIC;
+
+-- Who has the rights of the domain's role needs no grant and uses none.
+CREATE FUNCTION mesh_outbox.grant_uses()
+    RETURNS TABLE (product text, role regrole, used_by name, used_at timestamptz)
+    LANGUAGE sql VOLATILE ROWS 1
+    SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT DISTINCT ON (g.product, g.role) g.product, g.role, u.rolname, s.last_at
+        FROM mesh_outbox.outbox_uses() s
+        JOIN pg_roles u ON u.oid = s.role
+        JOIN mesh_outbox.outbox o ON o.outbox_id = s.outbox_id
+        JOIN mesh_outbox.product p ON p.name = o.product
+        JOIN mesh_outbox.domain d ON d.name = p.domain
+        JOIN pg_roles w ON w.oid = d.owner
+        JOIN mesh_outbox.publish_grant g ON g.product = o.product
+        JOIN pg_roles r ON r.oid = g.role
+        WHERE pg_has_role(u.oid, r.oid, 'USAGE') AND NOT pg_has_role(u.oid, w.oid, 'USAGE') AND s.last_at >= g.granted_at
+        ORDER BY g.product, g.role, s.last_at DESC;
+    END;
+COMMENT ON FUNCTION mesh_outbox.grant_uses() IS 'rights to publish that were used since the start of the server: when last, and by whom';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.grant_uses() FROM PUBLIC;
+
+CREATE FUNCTION mesh_outbox.record_uses() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    use record;
+BEGIN
+    FOR use IN
+        UPDATE mesh_outbox.publish_grant g SET last_used_at = u.used_at
+        FROM mesh_outbox.grant_uses() u
+        WHERE (g.product, g.role) = (u.product, u.role)
+          AND (g.last_used_at IS NULL OR g.last_used_at < u.used_at - interval '1 day')
+        RETURNING u.*
+    LOOP
+        PERFORM mesh_outbox.add_audit('use', 'publish_grant', NULL, to_jsonb(use));
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.record_uses() IS 'adds the use of rights to publish to the audit record, once per grant and day';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.record_uses() FROM PUBLIC;
+
+-- ---------------------------------------------------------------------
 -- Views
 -- ---------------------------------------------------------------------
 
 CREATE FUNCTION mesh_outbox.watch_access_rights()
-    RETURNS TABLE (product text, "right" text, grantee text, granted_by name, granted_at timestamptz, until timestamptz)
+    RETURNS TABLE (product text, "right" text, grantee text, granted_by name, granted_at timestamptz, until timestamptz,
+                   last_used_at timestamptz)
     LANGUAGE mesh_outbox_plpgsql STABLE
     SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-    SELECT p.name, 'manage', d.owner::text, NULL::name, NULL::timestamptz, NULL::timestamptz
+    SELECT p.name, 'manage', d.owner::text, NULL::name, NULL::timestamptz, NULL::timestamptz, NULL::timestamptz
     FROM mesh_outbox.product p JOIN mesh_outbox.domain d ON d.name = p.domain
     UNION ALL
-    SELECT g.product, 'publish', g.role::text, g.granted_by, g.granted_at, g.until FROM mesh_outbox.publish_grant g
+    SELECT g.product, 'publish', g.role::text, g.granted_by, g.granted_at, g.until, greatest(g.last_used_at, u.used_at)
+    FROM mesh_outbox.publish_grant g
+    LEFT JOIN mesh_outbox.grant_uses() u ON (u.product, u.role) = (g.product, g.role)
     UNION ALL
-    SELECT g.product, 'consume', g.consumer, g.granted_by, g.granted_at, g.until FROM mesh_outbox.consume_grant g
+    SELECT g.product, 'consume', g.consumer, g.granted_by, g.granted_at, g.until, NULL FROM mesh_outbox.consume_grant g
     UNION ALL
-    SELECT c.product, 'approve', c.domain, NULL, NULL, NULL FROM mesh_outbox.co_owner c
+    SELECT c.product, 'approve', c.domain, NULL, NULL, NULL, NULL FROM mesh_outbox.co_owner c
     UNION ALL
     -- what was granted past us
     SELECT o.product, lower(a.privilege_type) || ' on ' || o.relation, mesh_outbox.grantee_name(a.grantee),
-           pg_get_userbyid(a.grantor), NULL, NULL
+           pg_get_userbyid(a.grantor), NULL, NULL, NULL
     FROM mesh_outbox.outbox o
     JOIN mesh_outbox.product p ON p.name = o.product
     JOIN mesh_outbox.domain d ON d.name = p.domain
@@ -374,6 +428,8 @@ CREATE VIEW mesh_outbox.access_rights AS
 COMMENT ON VIEW mesh_outbox.access_rights IS
     'who may do what with which product: manage, publish, consume, approve, and table privileges that were granted past us; members of a role have its rights, members of mesh_outbox_admin all';
 COMMENT ON COLUMN mesh_outbox.access_rights.until IS 'when it ends; NULL: not by itself';
+COMMENT ON COLUMN mesh_outbox.access_rights.last_used_at IS
+    'of a right to publish that was granted: when somebody last inserted by it; to the minute, of the time before the server''s start to the day';
 
 CREATE FUNCTION mesh_outbox.watch_access_requests()
     RETURNS TABLE (request_id int, product text, "right" text, grantee text, requested_by name, requested_at timestamptz,

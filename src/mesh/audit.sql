@@ -13,7 +13,7 @@ CREATE TABLE mesh_outbox.audit (
     previous_hash bytea NOT NULL,
     hash          bytea NOT NULL
 );
-COMMENT ON TABLE mesh_outbox.audit IS 'append-only record of every change of the catalog and every look at stored events through our functions, hash-chained';
+COMMENT ON TABLE mesh_outbox.audit IS 'append-only record of every change of the catalog, every look at stored events through our functions and the use of rights to publish, hash-chained';
 
 -- One row; whoever writes the next link holds it until his commit.
 CREATE TABLE mesh_outbox.audit_head (
@@ -114,7 +114,8 @@ CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.contract
     FOR EACH ROW EXECUTE FUNCTION mesh_outbox.record_change('contract_id', 'product', 'event_type', 'major', 'minor', 'patch');
 CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.outbox
     FOR EACH ROW EXECUTE FUNCTION mesh_outbox.record_change('outbox_id', 'relation');
-CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.publish_grant
+-- Not of its uses, which record_uses() tells otherwise.
+CREATE TRIGGER audit AFTER INSERT OR DELETE OR UPDATE OF product, role, granted_by, until ON mesh_outbox.publish_grant
     FOR EACH ROW EXECUTE FUNCTION mesh_outbox.record_change('product', 'role');
 CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON mesh_outbox.consumer
     FOR EACH ROW EXECUTE FUNCTION mesh_outbox.record_change('name', 'product', 'event_type', 'major');
@@ -192,7 +193,7 @@ CREATE VIEW mesh_outbox.audit_log WITH (security_barrier) AS
     FROM mesh_outbox.audit a
     WHERE (SELECT mesh_outbox.may_see_all());
 COMMENT ON VIEW mesh_outbox.audit_log IS
-    'every change of the catalog, and who had stored events read (action read: trial_failures, read_dead_letters; trial: a proposal); for administrators and pg_monitor. What a role reads by its own table privileges is not here. Changes wait for each other until commit';
+    'every change of the catalog, and who had stored events read (action read: trial_failures, read_dead_letters; trial: a proposal), and which rights to publish are used (action use: the first time of a day); for administrators and pg_monitor. What a role reads by its own table privileges is not here. Changes wait for each other until commit';
 COMMENT ON COLUMN mesh_outbox.audit_log.actor IS 'for whom the change was made; session_role: who was logged in';
 COMMENT ON COLUMN mesh_outbox.audit_log.hash IS 'of this record and the one before it; keep it elsewhere to find a rewritten chain';
 GRANT SELECT ON mesh_outbox.audit_log TO PUBLIC;

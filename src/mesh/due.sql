@@ -72,6 +72,11 @@ DECLARE
     due record;
 BEGIN
     PERFORM mesh_outbox.require_admin('do what is due');
+    BEGIN
+        PERFORM mesh_outbox.record_uses();
+    EXCEPTION WHEN OTHERS THEN
+        RAISE WARNING USING MESSAGE = 'could not record which rights to publish are used', DETAIL = SQLERRM;
+    END;
     FOR due IN SELECT * FROM mesh_outbox.due(retire) LOOP
         BEGIN
             outcome := CASE due.what
@@ -96,4 +101,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.run_due(boolean) IS
-    'does what is due by the clock and says what: takes back expired rights, tells of ended notice, sunsets and reviews, and retires where retire_at_sunset is set. A running publisher has it done every minute, retirements every hour; for administrators, where none runs';
+    'does what is due by the clock and says what: takes back expired rights, records which rights to publish are used, tells of ended notice, sunsets and reviews, and retires where retire_at_sunset is set. A running publisher has it done every minute, retirements every hour; for administrators, where none runs';

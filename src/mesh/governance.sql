@@ -159,8 +159,9 @@ BEGIN
                       WHEN 'term' THEN 'TermChanged'
                       -- the topic's own one has to be resumed before it takes events
                       WHEN 'publisher' THEN NULL
-                      -- a look at events changes nothing
+                      -- neither a look at events nor the use of a right changes anything
                       WHEN 'stored events' THEN NULL
+                      WHEN 'publish_grant' THEN CASE WHEN link.action <> 'use' THEN 'CatalogChanged' END
                       ELSE 'CatalogChanged' END;
     payload := jsonb_build_object('subject', concat_ws(':', link.object, name), 'name', name,
                                   'object', link.object, 'action', link.action);

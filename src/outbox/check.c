@@ -31,6 +31,7 @@
 #include "outbox/refuse.h"
 #include "outbox/registry.h"
 #include "outbox/size.h"
+#include "outbox/uses.h"
 #include "outbox/wake.h"
 
 /* Rules broken by one event that are counted, at most. */
@@ -494,6 +495,7 @@ check_insert(const TriggerData *trigdata)
 	if (event.in_breach)
 		count_breach(&event);
 
+	mo_uses_note(table, event.now);
 	if (table->publisher_id != 0)
 		mo_wake_at_commit(table->publisher_id);
 	return form_row(&event, RelationGetDescr(rel), trigdata->tg_trigtuple);

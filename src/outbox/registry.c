@@ -357,6 +357,7 @@ search_table(Relation rel, const Trigger *trigger)
 		MemoryContextDelete(table->context);
 	table->context = NULL;
 	table->valid = false;
+	table->noted_role = InvalidOid;
 
 	context = AllocSetContextCreate(CurrentMemoryContext, "mesh_outbox table",
 									ALLOCSET_SMALL_SIZES);

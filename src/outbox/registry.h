@@ -78,6 +78,9 @@ typedef struct MoTable
 	Datum	   *values;
 	bool	   *isnull;
 	struct MoRoute *last_route; /* most tables see few event types */
+	/* whose use of it was noted last, and until when that will do: uses.c */
+	Oid			noted_role;
+	TimestampTz note_again;
 	MemoryContext context;		/* owns all of the above but the struct */
 } MoTable;
 
