@@ -14,9 +14,11 @@ publish, main thread   decoding, JSON, headers, handing over, against a loop in
 publish, all threads   the same with librdkafka's own threads
 insert                 a checked INSERT against one into a table of the same
                        columns and index
+foreign, main thread   passing over rows of another table, ten to a transaction,
+                       against pgoutput that is asked for the outbox only
 
-The bounds are about half as much again as was seen (2.3, 1.6 and 1.2): twice
-the cost breaks them.
+The bounds are about half as much again as was seen (2.3, 1.6, 1.2 and 0.05):
+twice the cost breaks them.
 """
 import argparse
 import json
@@ -28,6 +30,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", d) for d in ("bench", "chaos", "lib")]
 
+from kafka import until                                         # noqa: E402
 from load import PAYLOAD, SCHEMA                                # noqa: E402
 from measure import threads                                     # noqa: E402
 from server import Server                                       # noqa: E402
@@ -37,7 +40,21 @@ ROUNDS = 9
 PARTITIONS = 4
 HEADERS = 8
 BATCH = 50_000              # mesh_outbox.max_transaction_events
-BOUNDS = {"publish, main thread": 3.7, "publish, all threads": 2.6, "insert": 2.0}
+FOREIGN = 50_000
+BOUNDS = {"publish, main thread": 3.7, "publish, all threads": 2.6, "insert": 2.0,
+          "foreign, main thread": 0.08}
+UNRELATED = (
+    "CREATE TABLE bench.unrelated (id bigserial PRIMARY KEY, customer text, note text)",
+    f"""CREATE PROCEDURE bench.load() LANGUAGE plpgsql AS $$
+BEGIN
+    FOR i IN 1..{FOREIGN // 10} LOOP
+        INSERT INTO bench.unrelated (customer, note)
+        SELECT 'customer-' || g, 'a note of some length' FROM generate_series(1, 10) g;
+        COMMIT;
+    END LOOP;
+END $$""",
+    "CREATE PUBLICATION outbox FOR TABLE bench.outbox",
+    "SELECT pg_create_logical_replication_slot('beside', 'pgoutput')")
 
 
 def without_broker(by_thread):
@@ -74,6 +91,9 @@ class Ratios:
         self.published()
         # What the check stamps, the other table is given.
         sql("CREATE TABLE bench.stamped AS SELECT * FROM bench.outbox")
+        for statement in UNRELATED:
+            sql(statement)
+        self.foreign()                  # not measured: what is new is learned
 
     def published(self):
         assert self.server.sql("SELECT mesh_outbox.wait_published(timeout => '300 s')")[0][0]
@@ -99,6 +119,27 @@ class Ratios:
         spent = {n: after[n] - before.get(n, 0.0) for n in after}
         return insert, spent["main"] / EVENTS, sum(spent.values()) / EVENTS
 
+    def all_read(self):
+        end = self.server.sql("SELECT pg_current_wal_insert_lsn()")[0][0]
+        until(lambda: self.server.sql(
+            "SELECT decoded_lsn >= %s::pg_lsn FROM mesh_outbox.publisher_status()", end)[0][0],
+            60, "the publisher to read all WAL")
+
+    def foreign(self):
+        """Per row: the publisher's main thread, and a session with pgoutput."""
+        pid = self.server.sql("SELECT publisher_pid FROM mesh_outbox.publisher_status()")[0][0]
+        with self.server.connect() as c:
+            session = c.execute("SELECT pg_backend_pid()").fetchone()[0]
+            c.execute("SELECT pg_replication_slot_advance('beside', pg_current_wal_flush_lsn())")
+            self.all_read()
+            before = threads(pid)["main"]
+            c.execute("CALL bench.load()")
+            self.all_read()
+            main, before = threads(pid)["main"] - before, threads(session)["main"]
+            c.execute("SELECT count(*) FROM pg_logical_slot_get_binary_changes('beside', NULL, NULL,"
+                      " 'proto_version', '1', 'publication_names', 'outbox')")
+            return main / FOREIGN, (threads(session)["main"] - before) / FOREIGN
+
     def loop(self):
         r = subprocess.run([os.path.join(self.dir, "stage"), "produce", "embedded", "bench",
                             str(PARTITIONS), str(EVENTS), str(HEADERS), str(BATCH)],
@@ -113,7 +154,7 @@ class Ratios:
         self.server.sql("TRUNCATE bench.plain")
         plain = self.insert("INSERT INTO bench.plain SELECT * FROM bench.stamped")
         return {"publish, main thread": (main, loop_main), "publish, all threads": (every, loop_all),
-                "insert": (insert, plain)}
+                "insert": (insert, plain), "foreign, main thread": self.foreign()}
 
 
 def main():
