@@ -29,21 +29,19 @@ say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 
 # 1. What is needed.
 if [ -z "$stop" ]; then
-	echo "installing what is missing ..."
-	test/lib/install.sh $kafka
-	command -v kcat >/dev/null || {
-		[ "$(id -u)" = 0 ] || { echo "missing package, to be installed by root: kcat" >&2; exit 1; }
-		DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install kcat >&2
-	}
+	test/lib/install.sh "${kafka:-build}" kcat
 fi
 . test/lib/env.sh
 demo=$MO_BUILD/demo
 bin=$(dirname "$MO_PG_CONFIG")
 socket=/tmp/mesh_outbox_demo.$(id -u)
 
+# The server's user may not be able to enter the folder we are in.
+server() { (cd "$demo" && as_user "$@"); }
+
 stop_all() {
 	if [ -f "$demo/data/postmaster.pid" ]; then
-		as_user "$bin/pg_ctl" -D "$demo/data" -m fast -w stop >/dev/null || true
+		server "$bin/pg_ctl" -D "$demo/data" -m fast -w stop >/dev/null || true
 	fi
 	if [ -f "$demo/kafka/cluster.json" ]; then
 		"$MO_PYTHON" test/lib/kafka.py stop "$demo/kafka" || true
@@ -77,7 +75,7 @@ if [ -n "$kafka" ]; then
 	brokers=$("$MO_PYTHON" test/lib/kafka.py start "$demo/kafka" 1)
 fi
 echo "starting PostgreSQL $MO_PG ..."
-as_user "$bin/initdb" -D "$demo/data" -U postgres -A trust -E UTF8 --locale=C \
+server "$bin/initdb" -D "$demo/data" -U postgres -A trust -E UTF8 --locale=C \
 	--no-sync >/dev/null
 as_user tee -a "$demo/data/postgresql.conf" >/dev/null <<CONF
 shared_preload_libraries = 'mesh_outbox'
@@ -86,12 +84,12 @@ listen_addresses = ''
 unix_socket_directories = '$socket'
 fsync = off		# a demo; never in earnest
 CONF
-as_user "$bin/pg_ctl" -D "$demo/data" -l "$demo/log" -w start >/dev/null ||
+server "$bin/pg_ctl" -D "$demo/data" -l "$demo/log" -w start >/dev/null ||
 	{ cat "$demo/log" >&2; exit 1; }
 psql=("$bin/psql" -X -q -h "$socket" -U postgres -d postgres -v "brokers=$brokers")
 
-# Runs a file as a reader would type it: statements and answers.
-# (functions that return nothing, in silence).
+# Runs a file as a reader would type it: statements and answers; functions
+# that return nothing are silent.
 show() {
 	"${psql[@]}" -a -P null=- -P footer=off -v SHOW_CONTEXT=never "${@:2}" -f "$here/$1" 2>&1 |
 		sed 's/^psql:[^ ]* //' | sed -zE 's/ [a-z_]+ *\n-+\n *\n\n//g'
@@ -174,7 +172,10 @@ if [ -z "$kafka" ]; then
 	echo "The broker was librdkafka's in-process one. It lives in the publisher, keeps nothing, and"
 	echo "proves nothing about exactly-once; contrib/demo/run.sh --kafka uses Apache Kafka."
 fi
-if [ -n "$keep" ]; then
+if [ -z "$keep" ]; then
+	echo
+	echo "All of it ends now; $here/run.sh --keep leaves it running, to play with."
+else
 	trap - EXIT
 	say "Left running"
 	echo "  SQL        $bin/psql -h $socket -U postgres postgres"
