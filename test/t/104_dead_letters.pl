@@ -47,7 +47,7 @@ $node->safe_psql('postgres', q(INSERT INTO sales.outbox (event_type, payload) VA
 	jsonb_build_object('id', 'largest', 'n', 1, 'pad', repeat(chr(1), 11000000)))));
 emit($node, 'after-largest' => 1);
 ok(wait_published($node), 'the stream goes on');
-is($node->safe_psql('postgres', q(SELECT length(payload) > 66000000 FROM mesh_outbox.dead_letters WHERE key = 'largest')), 't',
+is($node->safe_psql('postgres', q(SELECT length(payload) > 66000000 FROM mesh_outbox.dead_letter WHERE key = 'largest')), 't',
 	'a dead letter, whole');
 
 note 'a row that no contract describes';
