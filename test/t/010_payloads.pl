@@ -86,7 +86,8 @@ my %arguments = (
 	contact => q('c'), at => 'now()', lsn => q('0/0'), timeout => q('0'), document => q('{"mesh_outbox": 1, "domain": {"name": "sales", "description": "y"}}'),
 	until => q('2999-01-01'), due => q('2999-01-01'), sunset => q('2999-01-01'), contract_id => 1, conversion_id => 1, request_id => 1,
 	published => q('[]'), from_value => q('2000-01-01'), to_value => q('2001-01-01'), inputs => q('{}'), domains => q('{}'), passed => 'true',
-	required => 'true', force => 'false');
+	required => 'true', force => 'false', event_time => 'NULL', max_lateness => 'NULL', headers => 'NULL', key_schema => 'NULL',
+	anomalies => q('[]'));
 # By type, for what is not named above.
 my %by_type = ('text' => q('x'), 'boolean' => 'true', 'integer' => 1, 'bigint' => 1, 'smallint' => 1, 'jsonb' => q('{}'), 'json' => q('{}'),
 	'text[]' => q('{}'), 'jsonb[]' => q('{}'), 'bigint[]' => q('{1}'), 'oid' => q('1'), 'regclass' => q('sales.outbox'), 'regtype' => q('text'),
