@@ -119,8 +119,20 @@ SELECT severity, problem, remedy FROM mesh_outbox.doctor() WHERE object = 'outbo
 DROP RULE vanish ON sales.outbox;
 ALTER TABLE sales.outbox RENAME COLUMN header TO headers;
 
--- A table dropped behind our back.
+-- A partition that is elsewhere, and a table dropped behind our back.
 SET mesh_outbox.protect_outboxes = off;
+CREATE EXTENSION postgres_fdw;
+DO $$BEGIN
+    EXECUTE format('CREATE SERVER regress_there FOREIGN DATA WRAPPER postgres_fdw OPTIONS (dbname %L, host %L, port %L)',
+        current_database(), split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port'));
+END$$;
+CREATE USER MAPPING FOR CURRENT_USER SERVER regress_there;
+CREATE FOREIGN TABLE sales.p2 PARTITION OF sales.parted FOR VALUES FROM ('2020-01-01') TO ('2021-01-01') SERVER regress_there;
+INSERT INTO sales.parted (event_type, body, created_at) VALUES ('OrderPlaced', '{}', '2020-05-05');
+SELECT severity, object, problem, remedy FROM mesh_outbox.doctor() WHERE object = 'outbox sales.p2' AND problem LIKE '%foreign%';
+DROP FOREIGN TABLE sales.p2;
+DROP EXTENSION postgres_fdw CASCADE;
+
 DROP TABLE sales.parted;
 RESET mesh_outbox.protect_outboxes;
 SELECT severity, regexp_replace(object, '\d+', 'OID') AS object, problem, regexp_replace(remedy, '\d+', 'OID') AS remedy

@@ -166,6 +166,11 @@ CREATE FUNCTION mesh_outbox.doctor_outboxes()
                format('ALTER TABLE %s SET LOGGED;', p.oid::regclass)
         FROM part p WHERE p.relpersistence <> 'p'
         UNION ALL
+        SELECT 'error', p.domain, format('outbox %s', p.oid::regclass), 'it is a foreign table: its rows go to another server, so events are refused',
+               format('ALTER TABLE %s DETACH PARTITION %s;',
+                      (SELECT i.inhparent::regclass FROM pg_inherits i WHERE i.inhrelid = p.oid), p.oid::regclass)
+        FROM part p WHERE p.relkind = 'f'
+        UNION ALL
         SELECT 'warning', p.domain, format('outbox %s', p.oid::regclass), 'it has row-level security, which may refuse events',
                format('ALTER TABLE %s DISABLE ROW LEVEL SECURITY;', p.oid::regclass)
         FROM part p WHERE p.relrowsecurity

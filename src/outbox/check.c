@@ -477,6 +477,8 @@ check_insert(const TriggerData *trigdata)
 
 	if (table->publisher_id != 0 && !RelationIsPermanent(rel))
 		mo_refuse_unlogged(rel);
+	if (rel->rd_rel->relkind == RELKIND_FOREIGN_TABLE)
+		mo_refuse_foreign(rel);
 	if (!table->publisher_ready && !mo_registry_publisher_ready(table))
 		mo_refuse_unready_publisher(rel, table);
 

@@ -191,6 +191,18 @@ mo_refuse_unlogged(Relation rel)
 			 errtable(rel)));
 }
 
+/* A foreign table can only come here as a partition. */
+void
+mo_refuse_foreign(Relation rel)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("outbox \"%s\" is a foreign table", RelationGetRelationName(rel)),
+			 errdetail("Its rows go to another server, so the event would never be published."),
+			 errhint("Detach the partition, and attach a table of this server."),
+			 errtable(rel)));
+}
+
 void
 mo_refuse_missing(Relation rel, const MoTable *table, MoColumn column)
 {

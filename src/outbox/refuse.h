@@ -25,6 +25,7 @@ pg_noreturn extern void mo_refuse_change(Relation rel, const char *command);
 pg_noreturn extern void mo_refuse_unready_publisher(Relation rel,
 													const MoTable *table);
 pg_noreturn extern void mo_refuse_unlogged(Relation rel);
+pg_noreturn extern void mo_refuse_foreign(Relation rel);
 pg_noreturn extern void mo_refuse_missing(Relation rel, const MoTable *table,
 										  MoColumn column);
 
