@@ -79,6 +79,12 @@ COMMENT ON FUNCTION mesh_outbox.hold_terms(jsonb[]) IS
     'keeps the terms that are bundled into schemas from being changed or dropped until commit';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.hold_terms(jsonb[]) FROM PUBLIC;
 
+CREATE FUNCTION mesh_outbox.bundles_term(schema jsonb, term text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+    RETURN coalesce(schema -> '$defs' ? ('term:' || term), false) OR coalesce(schema -> 'definitions' ? ('term:' || term), false);
+COMMENT ON FUNCTION mesh_outbox.bundles_term(jsonb, text) IS 'does a resolved schema refer to a term, directly or through other terms?';
+
 -- As it was before resolve_schema(), for it to take the terms as they are now.
 CREATE FUNCTION mesh_outbox.without_terms(resolved jsonb) RETURNS jsonb
     LANGUAGE sql IMMUTABLE STRICT
@@ -194,7 +200,7 @@ CREATE FUNCTION mesh_outbox.term_users(term text)
         SELECT c.product, c.event_type, c.version, c.status FROM mesh_outbox.contracts c
         WHERE c.status <> 'retired'
           AND EXISTS (SELECT FROM unnest(ARRAY[c.resolved_schema, c.key_schema, c.headers]) s
-                      WHERE s -> '$defs' ? ('term:' || term) OR s -> 'definitions' ? ('term:' || term))
+                      WHERE mesh_outbox.bundles_term(s, term))
         ORDER BY c.contract_id;
     END;
 COMMENT ON FUNCTION mesh_outbox.term_users(text) IS
@@ -217,7 +223,7 @@ CREATE FUNCTION mesh_outbox.terms_made_of(term text) RETURNS SETOF mesh_outbox.t
     BEGIN ATOMIC
         SELECT t.* FROM mesh_outbox.term t
         WHERE t.name <> terms_made_of.term
-          AND (t.schema -> '$defs' ? ('term:' || terms_made_of.term) OR t.schema -> 'definitions' ? ('term:' || terms_made_of.term))
+          AND mesh_outbox.bundles_term(t.schema, terms_made_of.term)
         ORDER BY t.name;
     END;
 COMMENT ON FUNCTION mesh_outbox.terms_made_of(text) IS 'other terms that refer to a term, directly or through others';
@@ -414,7 +420,7 @@ CREATE FUNCTION mesh_outbox.term_findings(contract mesh_outbox.contract)
         FROM mesh_outbox.term t
         WHERE t.status = 'deprecated'
           AND EXISTS (SELECT FROM unnest(ARRAY[(contract).resolved_schema, (contract).key_schema, (contract).headers_schema]) s
-                      WHERE s -> '$defs' ? ('term:' || t.name) OR s -> 'definitions' ? ('term:' || t.name))
+                      WHERE mesh_outbox.bundles_term(s, t.name))
         UNION ALL
         SELECT DISTINCT 'warning', 'event_name', NULL::text, format('readers who know it from %s', c.product),
                format('domain "%s" has an event type of the same name', r.domain), NULL::jsonb,

@@ -12,7 +12,7 @@ import sys
 HELPERS = set('''
     audit_hash base_type_of call_text caller caller_name changed_members check_anomalies check_enforcement check_pointer
     check_promises check_wire convert_for declared_properties document_domain duties_document element_named example_expectation expectation_of find_schema
-    folded_name governance_event_of_contract governance_event_of_notice governance_outbox governance_schema
+    bundles_term folded_name governance_event_of_contract governance_event_of_notice governance_outbox governance_schema
     checks_of_column dressed_schema grantee_name is_admin is_personal_name limit_above
     may_see_all name_distance nearest_property outbox_columns outbox_contents outbox_relations owned_domains owned_outboxes path_of_place
     plan_duties plan_product plan_relations plan_term plan_version product_document referenced_schemas
