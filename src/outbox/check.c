@@ -223,9 +223,7 @@ refuse_unequal_key(const Event *event, text *key)
 {
 	text	   *given = DatumGetTextPP(get(event, MO_COLUMN_KEY));
 
-	if (VARSIZE_ANY_EXHDR(given) != VARSIZE_ANY_EXHDR(key) ||
-		memcmp(VARDATA_ANY(given), VARDATA_ANY(key),
-			   VARSIZE_ANY_EXHDR(key)) != 0)
+	if (!mo_key_equals(given, key))
 		mo_refuse_other_key(&event->row, text_to_cstring(given),
 							text_to_cstring(key));
 }
@@ -277,8 +275,7 @@ read_event_time(Event *event, TimestampTz *time)
 	bool		found = mo_pointer_get(event->row.contract->event_time,
 									   event->row.payload, &value);
 
-	if (found && value.type == jbvString &&
-		mo_event_time_parse(value.val.string.val, value.val.string.len, time))
+	if (found && mo_event_time_read(&value, time))
 		return true;
 	if (!tolerate_rule(event, event->row.contract->event_time, "event_time"))
 		mo_refuse_event_time(&event->row, found ? &value : NULL);

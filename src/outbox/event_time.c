@@ -105,8 +105,8 @@ fields_in_range(const struct pg_tm *tm)
 		tm->tm_sec <= SECS_PER_MINUTE;	/* 60 is a leap second */
 }
 
-bool
-mo_event_time_parse(const char *text, int len, TimestampTz *time)
+static bool
+parse_time(const char *text, int len, TimestampTz *time)
 {
 	Reader		in = {text, text + len};
 	struct pg_tm tm = {0};
@@ -122,6 +122,13 @@ mo_event_time_parse(const char *text, int len, TimestampTz *time)
 		!read_zone(&in, &zone) || in.at != in.end || !fields_in_range(&tm))
 		return false;
 	return tm2timestamp(&tm, usecs, &zone, time) == 0;
+}
+
+bool
+mo_event_time_read(const JsonbValue *value, TimestampTz *time)
+{
+	return value->type == jbvString &&
+		parse_time(value->val.string.val, value->val.string.len, time);
 }
 
 bool

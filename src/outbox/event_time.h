@@ -9,9 +9,10 @@
 #define MO_EVENT_TIME_H
 
 #include "datatype/timestamp.h"
+#include "utils/jsonb.h"
 
-/* An RFC 3339 date-time of "len" bytes; false when it is none. */
-extern bool mo_event_time_parse(const char *text, int len, TimestampTz *time);
+/* A payload's RFC 3339 date-time; false when the value is none. */
+extern bool mo_event_time_read(const JsonbValue *value, TimestampTz *time);
 
 /* Did it happen longer before its insertion than that?  NULL: never. */
 extern bool mo_event_time_is_late(TimestampTz time, TimestampTz inserted_at,

@@ -42,6 +42,13 @@ mo_key_text(const JsonbValue *value)
 	}
 }
 
+bool
+mo_key_equals(const text *a, const text *b)
+{
+	return VARSIZE_ANY_EXHDR(a) == VARSIZE_ANY_EXHDR(b) &&
+		memcmp(VARDATA_ANY(a), VARDATA_ANY(b), VARSIZE_ANY_EXHDR(a)) == 0;
+}
+
 Jsonb *
 mo_key_document(const text *key)
 {

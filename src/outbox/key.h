@@ -13,6 +13,8 @@
 /* The text of a key; NULL when the value is no scalar, or null. */
 extern text *mo_key_text(const JsonbValue *value);
 
+extern bool mo_key_equals(const text *a, const text *b);
+
 /* A key as consumers find it, for validation: a JSON string. */
 extern Jsonb *mo_key_document(const text *key);
 

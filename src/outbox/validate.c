@@ -176,8 +176,7 @@ read_event_time(const MoContract *contract, Jsonb *payload, TimestampTz *time)
 
 	if (!mo_pointer_get(contract->event_time, payload, &value))
 		return "the event time is missing";
-	if (value.type != jbvString ||
-		!mo_event_time_parse(value.val.string.val, value.val.string.len, time))
+	if (!mo_event_time_read(&value, time))
 		return "the event time must be an RFC 3339 date-time";
 	return NULL;
 }
@@ -258,9 +257,7 @@ try_given_key(const Trial *trial, const text *key)
 	};
 
 	if (trial->key == NULL || key == NULL ||
-		(VARSIZE_ANY_EXHDR(trial->key) == VARSIZE_ANY_EXHDR(key) &&
-		 memcmp(VARDATA_ANY(trial->key), VARDATA_ANY(key),
-				VARSIZE_ANY_EXHDR(key)) == 0))
+		mo_key_equals(trial->key, key))
 		return;
 	put_violation(trial, &violation, MO_ENFORCE_ENFORCE);
 }
