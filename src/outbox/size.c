@@ -16,6 +16,7 @@
 
 #include "access/detoast.h"
 #include "access/htup_details.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
@@ -122,6 +123,7 @@ mo_size_payload(Jsonb *payload)
 	while ((token = JsonbIteratorNext(&it, &value, false)) != WJB_DONE &&
 		   size <= MO_SIZE_LIMIT)
 	{
+		CHECK_FOR_INTERRUPTS();
 		if (token == WJB_KEY || token == WJB_VALUE || token == WJB_ELEM)
 			size += value_size(&value);
 		else

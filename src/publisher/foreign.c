@@ -196,12 +196,17 @@ note_invalidations(MoForeign *foreign, const MoRecord *record)
 	}
 }
 
-/* Whatever fork is created, of whatever database: the number counts. */
+/*
+ * Whatever fork is created, of whatever database: the number counts.  What is
+ * shorter than that is no record: it was peeked at before its checksum was.
+ */
 static void
 note_created(MoForeign *foreign, const MoRecord *record)
 {
 	xl_smgr_create create;
 
+	if (record->length < sizeof(create))
+		return;
 	memcpy(&create, record->data, sizeof(create));
 	note_oid(foreign, MO_FILE_NUMBER(MO_CREATED_FILE(&create)), record->lsn);
 }
