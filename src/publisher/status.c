@@ -23,6 +23,7 @@
 #include "utils/wait_event.h"
 
 #include "compat.h"
+#include "outbox/catalog.h"
 #include "publisher/hooks.h"
 #include "shmem.h"
 
@@ -311,10 +312,14 @@ is_dealt_with(const MoPublisherSlot *slot, XLogRecPtr lsn)
 	return dealt >= lsn;
 }
 
+/*
+ * A pair whose publisher was dropped and created again under its id in one
+ * transaction is ready until it ends; the table knows that it is another.
+ */
 static bool
 is_ready(const MoPublisherSlot *slot, XLogRecPtr lsn)
 {
-	return slot->ready;
+	return slot->ready && mo_catalog_publisher_ready(slot->publisher_id);
 }
 
 /*

@@ -59,6 +59,8 @@ is(scalar(keys %seen), 3, 'each has a group of its own');
 is_deeply([ sort(values_of(consume($kafka, 'sales.orders'))) ], [qw(first second third)], 'all is published once');
 
 note 'both in one transaction, which nobody sees in between';
+my $launcher = $node->safe_psql('postgres', q(SELECT pid FROM pg_stat_activity WHERE backend_type = 'mesh_outbox launcher'));
+kill 'STOP', $launcher;
 $node->safe_psql('postgres', qq(
 	BEGIN;
 	DROP EXTENSION mesh_outbox CASCADE;
@@ -66,6 +68,8 @@ $node->safe_psql('postgres', qq(
 	SELECT mesh_outbox.create_domain('sales', owner => current_user, description => 'sales');
 	SELECT mesh_outbox.create_publisher('main', brokers => '$kafka->{bootstrap}');
 	COMMIT));
+is($node->safe_psql('postgres', q(SELECT mesh_outbox.wait_ready('main', '0 s'))), 'f', 'not ready because the one before is');
+kill 'CONT', $launcher;
 ok(wait_ready($node), 'ready');
 extra_outbox($node, 'sales.orders', 'sales.again');
 $node->safe_psql('postgres', emit_sql('again', 1, 'sales.again'));
