@@ -291,7 +291,12 @@ mo_shmem_wake_publisher(Oid database, int32 publisher_id)
 {
 	MoPublisherSlot *slot = mo_shmem_find(database, publisher_id);
 
-	if (slot != NULL)
+	/*
+	 * The commit record is written before "unhurried" is read; the publisher
+	 * clears it before it looks for such records.
+	 */
+	pg_memory_barrier();
+	if (slot != NULL && !slot->unhurried)
 		wake_slot(slot);
 }
 

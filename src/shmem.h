@@ -102,6 +102,12 @@ typedef struct MoPublisherSlot
 
 	int			fenced;			/* times in a row somebody else took the ids */
 
+	/*
+	 * No Kafka transaction may begin yet, and what commits meanwhile is read
+	 * before the next one does: commits need not wake the publisher.
+	 */
+	bool		unhurried;
+
 	char		brokers[256];	/* what clients may connect to; the embedded
 								 * broker's address is known only at run time */
 
@@ -186,7 +192,10 @@ extern bool mo_shmem_is_quiesced(Oid database);
 /* Has a look at this database been asked for?  The caller holds the lock. */
 extern bool mo_shmem_is_scan_due(Oid database);
 
-/* Wakes the publisher, if it runs.  Cheap; any process. */
+/*
+ * Wakes the publisher, if it runs: this one after a commit, unless it will
+ * look by itself; all of a database whatever they do.  Cheap; any process.
+ */
 extern void mo_shmem_wake_publisher(Oid database, int32 publisher_id);
 extern void mo_shmem_wake_publishers(Oid database);
 extern void mo_shmem_wake_launcher(void);

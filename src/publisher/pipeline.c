@@ -433,19 +433,22 @@ advance_batch(MoPublisher *pub, int index)
 	return false;
 }
 
-void
+bool
 mo_pipeline_advance(MoPublisher *pub)
 {
+	bool		any = false;
 	bool		moved;
 
 	if (!pub->running)
-		return;
+		return false;
 	do
 	{
 		moved = false;
 		for (int i = 0; i < pub->nflight && !moved; i++)
 			moved = advance_batch(pub, i);
+		any |= moved;
 	} while (moved);
+	return any;
 }
 
 /* Sends the dead letters that were known when their rows were decoded. */
@@ -474,5 +477,5 @@ mo_pipeline_submit(MoPublisher *pub)
 		pub->spare[1] = NULL;
 	else
 		pub->spare[0] = NULL;
-	mo_pipeline_advance(pub);
+	(void) mo_pipeline_advance(pub);
 }

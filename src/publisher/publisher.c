@@ -248,7 +248,7 @@ take_answer(MoPublisher *pub, char type, StringInfo body)
  * ---------------------------------------------------------------------
  */
 
-/* Takes all that has arrived; true if anything had. */
+/* Takes all that has arrived; true if an answer came or a batch moved. */
 static bool
 serve(MoPublisher *pub)
 {
@@ -268,8 +268,7 @@ serve(MoPublisher *pub)
 		mo_producer_service(pub->producer);
 		show_trouble(pub);
 	}
-	mo_pipeline_advance(pub);
-	return any;
+	return mo_pipeline_advance(pub) || any;
 }
 
 /*
@@ -389,6 +388,28 @@ show_limit(MoPublisher *pub)
 }
 
 /*
+ * Tells committing backends whether to wake us.  Not while no Kafka transaction
+ * may begin: what they add goes with the next one all the same, and waking us
+ * costs them and us system calls at every commit.  Returns true when we have
+ * just begun to listen: who committed before has not woken us, so what there is
+ * must be read once more.
+ */
+static bool
+listen_again(MoPublisher *pub)
+{
+	bool		unhurried = !mo_pipeline_is_ready(pub);
+
+	if (pub->slot->unhurried == unhurried)
+		return false;
+	pub->slot->unhurried = unhurried;
+	if (unhurried)
+		return false;
+	pg_memory_barrier();		/* as in mo_shmem_wake_publisher() */
+	pub->awaited = mo_decode_inserted();
+	return true;
+}
+
+/*
  * An asynchronous commit wakes us before its WAL is flushed.  Other tables'
  * commits do not, so their WAL is read in larger pieces: it costs less, and an
  * event behind it hardly waits longer.
@@ -479,7 +500,7 @@ stream(MoPublisher *pub)
 			}
 		}
 		mo_progress_tick(pub);
-		if (!more)
+		if (!more && !listen_again(pub))
 			mo_publisher_wait(pub, sleep_time(pub, paused));
 	}
 }

@@ -267,8 +267,8 @@ extern int	mo_envelope_headers(const MoEvent *event, MoHeaderSpace *space,
 extern void mo_stream_init(MoPublisher *pub);
 
 /* pipeline.c */
-/* Moves every batch in flight as far as it goes without waiting. */
-extern void mo_pipeline_advance(MoPublisher *pub);
+/* Moves every batch in flight as far as it goes without waiting; did any? */
+extern bool mo_pipeline_advance(MoPublisher *pub);
 extern bool mo_pipeline_is_ready(MoPublisher *pub);
 
 /* Puts the open batch in flight; waits for room. */
