@@ -251,7 +251,7 @@ mo_producer_create(const MoProducerConfig *config)
 	PG_END_TRY();
 
 	MemoryContextSwitchTo(caller);
-	mo_producer_service(producer);	/* arms the pipe */
+	(void) mo_producer_service(producer);	/* arms the pipe */
 	return producer;
 }
 
@@ -321,7 +321,7 @@ mo_producer_reset(MoProducer *producer)
 		for (int i = 0; i < MO_TRANSACTIONAL_LANES; i++)
 			open_topic(producer, topic, i);
 	}
-	mo_producer_service(producer);	/* arms the pipe */
+	(void) mo_producer_service(producer);	/* arms the pipe */
 }
 
 const char *

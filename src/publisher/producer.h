@@ -134,8 +134,11 @@ extern const char *mo_producer_bootstrap(MoProducer *producer);
 /* Readable when mo_producer_service() has something to do. */
 extern int	mo_producer_socket(MoProducer *producer);
 
-/* Takes delivery reports, errors, log lines and ended calls; never blocks. */
-extern void mo_producer_service(MoProducer *producer);
+/*
+ * Takes delivery reports, errors, log lines and ended calls; never blocks.
+ * Returns whether the socket was readable.
+ */
+extern bool mo_producer_service(MoProducer *producer);
 
 /*
  * What is wrong with the cluster now: NULL when nothing is known to be.

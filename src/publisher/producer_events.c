@@ -183,18 +183,24 @@ unstick(MoProducer *producer)
 	}
 }
 
-void
+bool
 mo_producer_service(MoProducer *producer)
 {
 	char		bytes[64];
+	ssize_t		n;
+	bool		any = false;
 
 	/* A short read has emptied it; what comes now wakes us again. */
-	while (read(producer->pipe[0], bytes, sizeof(bytes)) == sizeof(bytes))
-		;
+	do
+	{
+		n = read(producer->pipe[0], bytes, sizeof(bytes));
+		any |= n > 0;
+	} while (n == sizeof(bytes));
 	for (int i = 0; i < MO_LANES; i++)
 		drain_queue(producer, i, producer->queues[i]);
 	drain_queue(producer, MO_LANE_CONTROL, producer->embedded_queue);
 	unstick(producer);
+	return any;
 }
 
 /* ----------------------------------------------------------------

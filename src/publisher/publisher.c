@@ -248,7 +248,7 @@ take_answer(MoPublisher *pub, char type, StringInfo body)
  * ---------------------------------------------------------------------
  */
 
-/* Takes all that has arrived; true if an answer came or a batch moved. */
+/* Takes all that has arrived; true if anything had, or a batch moved. */
 static bool
 serve(MoPublisher *pub)
 {
@@ -265,7 +265,7 @@ serve(MoPublisher *pub)
 	}
 	if (pub->producer != NULL)
 	{
-		mo_producer_service(pub->producer);
+		any |= mo_producer_service(pub->producer);
 		show_trouble(pub);
 	}
 	return mo_pipeline_advance(pub) || any;
@@ -305,6 +305,9 @@ mo_publisher_wait(MoPublisher *pub, long timeout)
 		return;
 	/* A batch that was aborted is begun again by the clock. */
 	if (pub->failures > 0)
+		timeout = Min(timeout, UNFLUSHED_MS);
+	/* Nobody tells us that a standby has flushed a batch's dead letters. */
+	if (pub->nflight > 0 && pub->dead_lsn > mo_decode_standby_flushed())
 		timeout = Min(timeout, UNFLUSHED_MS);
 	if (WaitEventSetWait(wait_set(pub), timeout, &event, 1,
 						 PG_WAIT_EXTENSION) > 0 && event.events == WL_LATCH_SET)

@@ -64,6 +64,7 @@ take_seat(MoPublisherSlot *slot, MoSeat seat, uint64 pair)
 		slot->publisher_pid = MyProcPid;
 		slot->publisher_latch = MyLatch;
 		slot->channel = DSM_HANDLE_INVALID;
+		slot->unhurried = false;
 	}
 	else if (ours)
 	{
