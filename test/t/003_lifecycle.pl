@@ -114,11 +114,11 @@ pass('the outbox goes on accepting events');
 note 'the launcher comes back';
 create_publisher($node, 'embedded', name => 'other');
 $node->safe_psql('postgres', q(SELECT mesh_outbox.set_outbox_publisher('sales.outbox', 'other')));
-my $launcher = $node->safe_psql('postgres', q(SELECT pid FROM pg_stat_activity WHERE backend_type = 'mesh_outbox launcher'));
+my $launcher = launcher_pid($node);
 like($launcher, qr/^\d+$/, 'there is one launcher');
 $node->safe_psql('postgres', "SELECT pg_terminate_backend($launcher)");
 ok(until_true('another launcher', sub {
-	my $now = $node->safe_psql('postgres', q(SELECT pid FROM pg_stat_activity WHERE backend_type = 'mesh_outbox launcher'));
+	my $now = launcher_pid($node);
 	return $now ne '' && $now ne $launcher; }), 'another one comes');
 emit($node, 'after-launcher' => 1);
 ok(wait_published($node), 'events flow');

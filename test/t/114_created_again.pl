@@ -59,7 +59,7 @@ is(scalar(keys %seen), 3, 'each has a group of its own');
 is_deeply([ sort(values_of(consume($kafka, 'sales.orders'))) ], [qw(first second third)], 'all is published once');
 
 note 'both in one transaction, which nobody sees in between';
-my $launcher = $node->safe_psql('postgres', q(SELECT pid FROM pg_stat_activity WHERE backend_type = 'mesh_outbox launcher'));
+my $launcher = launcher_pid($node);
 kill 'STOP', $launcher;
 $node->safe_psql('postgres', qq(
 	BEGIN;

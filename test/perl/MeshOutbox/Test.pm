@@ -32,7 +32,7 @@ use Time::HiRes ();
 our @EXPORT = qw(
   new_node configure kill_server signal_worker process_state without_workers start_kafka kafka simple_outbox extra_outbox create_publisher
   emit emit_sql emit_into_crash wait_ready wait_published status wait_state consume consume_now consume_all consume_uncommitted
-  values_of ids_of header fault await_fault await_crash worker_pid
+  values_of ids_of header fault await_fault await_crash worker_pid launcher_pid
   marker_group sql_fails until_true lsn decoded $SOON
 );
 
@@ -219,6 +219,14 @@ sub worker_pid
 	my $pid = $node->safe_psql($db // 'postgres',
 		"SELECT coalesce(${kind}_pid, 0) FROM mesh_outbox.publisher_status() WHERE name = '$name'");
 	return $pid eq '' ? 0 : $pid;
+}
+
+# '' while there is none.
+sub launcher_pid
+{
+	my ($node) = @_;
+	return $node->safe_psql('postgres',
+		q(SELECT pid FROM pg_stat_activity WHERE backend_type = 'mesh_outbox launcher'));
 }
 
 # There must be one: 0 would be our own process group.
