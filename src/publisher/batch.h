@@ -71,6 +71,8 @@ typedef struct MoBatch
 	int64		transactions;	/* that end in it */
 	MoTransaction first;		/* of the first transaction in it */
 	MoPosition	last;
+	const struct MoRoute *end_route;	/* of a record that would end a split
+										 * transaction; NULL = none is split */
 
 	/* the transaction now added to it */
 	int			txn_start;		/* index of its first event here */

@@ -113,14 +113,15 @@ mo_pipeline_reset_records(MoBatch *batch)
 
 /*
  * The batch that ends a split transaction says so on its last record; if that
- * one went to the dead letters, on the one before, or on a closing record.
+ * one went to the dead letters, on the one before; if all of this part did, on
+ * a closing record.
  */
 static void
 mark_last_part(MoBatch *batch)
 {
-	const MoEvent *dead_end;
+	const MoEvent *end;
 
-	if (batch->last.part == 0 || !batch->last.complete || batch->nevents == 0)
+	if (batch->end_route == NULL)
 		return;
 	for (int i = batch->nevents - 1; i >= 0; i--)
 	{
@@ -134,10 +135,9 @@ mark_last_part(MoBatch *batch)
 			return;
 		}
 	}
-	dead_end = &batch->events[batch->nevents - 1];
-	if (dead_end->route != NULL && dead_end->route->topic != NULL)
-		mo_envelope_close(batch, dead_end->route, dead_end->txn,
-						  dead_end->ordinal, batch->last.part);
+	end = &batch->events[batch->nevents - 1];
+	mo_envelope_close(batch, batch->end_route, end->txn, end->ordinal,
+					  batch->last.part);
 }
 
 /* In turn; one that is repeated while the older one commits keeps off its id. */

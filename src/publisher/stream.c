@@ -9,7 +9,8 @@
  *
  * A transaction that has no more events and bytes than the settings allow
  * stays whole in one batch, and so in one Kafka transaction.  A larger one is
- * closed off in parts; the last one says that it is the last.
+ * closed off in parts, of which each ends its batch; the last one says that it
+ * is the last.
  *
  *-------------------------------------------------------------------------
  */
@@ -223,13 +224,15 @@ stream_row(void *arg, const MoTransaction *txn, const MoRow *row)
 	const char *detail = NULL;
 	int64		before;
 
-	if (pub->txn_skipped || row->ordinal <= pub->skip_ordinal)
+	if (pub->txn_skipped)
 		return;
+	/* Rows below M count: the end of their transaction may have no topic. */
 	if (row->contract_id != 0)
 		route = mo_route_find(pub, Abs(row->contract_id));
 	if (route != NULL && route->topic != NULL)
 		pub->last_route = route;
-	if (is_dead_already(pub, txn, row->ordinal))
+	if (row->ordinal <= pub->skip_ordinal ||
+		is_dead_already(pub, txn, row->ordinal))
 		return;
 	if (txn_is_full(pub))
 		close_part(pub, txn);
@@ -273,6 +276,12 @@ stream_commit(void *arg, const MoTransaction *txn, int64 rows)
 	batch->last.complete = true;
 	batch->last.part = pub->part;
 	batch->transactions++;
+	if (pub->part > 0)
+	{
+		/* Ends the batch: nothing comes behind the record that will say so. */
+		batch->end_route = pub->last_route;
+		mo_pipeline_submit(pub);
+	}
 }
 
 void

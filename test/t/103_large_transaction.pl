@@ -55,4 +55,42 @@ is(scalar(keys %{ $all->{parts} }), 2 + ($rows - 20000) / 10000, 'every event sa
   or diag(explain($all->{parts}));
 cmp_ok($all->{last_parts}, '>', 0, 'the last part says so');
 
+note 'the last event is a dead letter, and another transaction follows at once';
+$node->append_conf('postgresql.conf', 'mesh_outbox.max_transaction_events = 20');
+$node->reload;
+extra_outbox($node, 'sales.returns', 'sales.returns');
+$node->safe_psql('postgres', q(
+	SELECT mesh_outbox.set_enforcement('sales.returns', 'OrderPlaced', '1.0.0', 'quarantine', reason => 'test');
+	SELECT mesh_outbox.pause_publisher('main', reason => 'test')));
+ok(wait_state($node, 'paused'), 'paused');
+$node->safe_psql('postgres', q(
+	BEGIN;
+	INSERT INTO sales.returns (event_type, payload)
+	SELECT 'OrderPlaced', jsonb_build_object('id', 'split', 'n', g) FROM generate_series(1, 24) g
+	UNION ALL SELECT 'OrderPlaced', '{"id": "split", "n": -1}';
+	COMMIT;
+	INSERT INTO sales.returns (event_type, payload) VALUES ('OrderPlaced', '{"id": "after", "n": 1}')));
+$node->safe_psql('postgres', q(SELECT mesh_outbox.resume_publisher('main')));
+ok(wait_published($node), 'published');
+is($node->safe_psql('postgres', q(SELECT count(*), min(reason) FROM mesh_outbox.dead_letters)), '1|quarantined',
+	'one dead letter');
+my @split = grep { ($_->{key} // '') eq 'split' } consume($kafka, 'sales.returns');
+is_deeply([ map { header($_, 'mesh_outbox_part') } @split ], [ (1) x 20, (2) x 4 ], 'two parts');
+is_deeply([ grep { header($split[$_], 'mesh_outbox_last_part') } 0 .. $#split ], [23], 'the last record says so');
+
+note 'all of the last part are dead letters';
+$node->append_conf('postgresql.conf', q(mesh_outbox.topic_timeout = '1s'));
+$node->reload;
+extra_outbox($node, 'sales.odd', 'sales.odd', topic_config => '{"no.such.setting": 1}');
+$node->safe_psql('postgres', q(
+	BEGIN;
+	INSERT INTO sales.returns (event_type, payload)
+	SELECT 'OrderPlaced', jsonb_build_object('id', 'whole part', 'n', g) FROM generate_series(1, 20) g;
+	INSERT INTO sales.odd (event_type, payload) VALUES ('OrderPlaced', '{"id": "odd", "n": 1}');
+	COMMIT));
+ok(wait_published($node), 'published');
+my @ends = map { header($_, 'mesh_outbox_part') . $_->{value} }
+  grep { header($_, 'mesh_outbox_last_part') } consume($kafka, 'sales.returns');
+is_deeply([ sort @ends ], [ '2', '2{"n": 24, "id": "split"}' ], 'a record without a value says that it ends');
+
 done_testing();
