@@ -323,7 +323,8 @@ mo_envelope_extra_json(const MoEvent *event)
 
 /*
  * Adds the record that ends a split transaction whose last part has no event
- * left to say so.  It has no CloudEvents attributes: it is not an event.
+ * left to say so.  It has no CloudEvents attributes: it is not an event.  Its
+ * key is empty, for the reason that a control event's is.
  */
 void
 mo_envelope_close(MoBatch *batch, const MoRoute *route,
@@ -339,6 +340,7 @@ mo_envelope_close(MoBatch *batch, const MoRoute *route,
 	event->last_part = true;
 	event->record.topic = route->topic;
 	event->record.partition = 0;
+	event->record.key = "";
 	event->record.value = "";
 }
 

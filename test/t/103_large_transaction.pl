@@ -93,4 +93,17 @@ my @ends = map { header($_, 'mesh_outbox_part') . $_->{value} }
   grep { header($_, 'mesh_outbox_last_part') } consume($kafka, 'sales.returns');
 is_deeply([ sort @ends ], [ '2', '2{"n": 24, "id": "split"}' ], 'a record without a value says that it ends');
 
+note 'the same in a compacted topic, which takes no record without a key';
+extra_outbox($node, 'sales.latest', 'sales.latest', topic_config => '{"cleanup.policy": "compact"}');
+$node->safe_psql('postgres', q(
+	BEGIN;
+	INSERT INTO sales.latest (event_type, payload)
+	SELECT 'OrderPlaced', jsonb_build_object('id', 'k' || g, 'n', g) FROM generate_series(1, 20) g;
+	INSERT INTO sales.odd (event_type, payload) VALUES ('OrderPlaced', '{"id": "odd", "n": 2}');
+	COMMIT));
+ok(wait_published($node), 'published');
+is_deeply([ map { [ $_->{key}, $_->{value}, header($_, 'mesh_outbox_part') ] }
+	  grep { header($_, 'mesh_outbox_last_part') } consume($kafka, 'sales.latest') ],
+	[ [ '', '', 2 ] ], 'its key is empty');
+
 done_testing();
