@@ -79,4 +79,18 @@ foreach my $step (qw(batch_abort dead_letter_ask dead_letter_durable))
 		WHERE key LIKE '$step%')), "$step-bad1 $step-bad2", 'bad ones once, in order');
 }
 
+note 'of a product whose records are whole CloudEvents';
+extra_outbox($node, 'sales.shipments', 'sales.shipments');
+$node->safe_psql('postgres', q(
+	SELECT mesh_outbox.alter_product('sales.shipments', content_mode => 'structured');
+	SELECT mesh_outbox.propose_contract('sales.shipments', 'OrderShipped', schema => '{"type": "object", "properties":
+		{"id": {"type": "string"}}, "required": ["id"]}', key => '/id', version => '1.0.0', description => 'it is on its way');
+	SELECT mesh_outbox.activate_contract('sales.shipments', 'OrderShipped', '1.0.0');
+	SELECT mesh_outbox.set_enforcement('sales.shipments', 'OrderShipped', '1.0.0', 'quarantine', reason => 'test');
+	INSERT INTO sales.shipments (event_type, payload) VALUES ('OrderShipped', '{"id": "structured", "unknown": 1}')));
+ok(wait_published($node), 'the stream goes on');
+is($node->safe_psql('postgres', q(
+	SELECT d.payload FROM mesh_outbox.read_dead_letters((SELECT array_agg(dead_letter_id) FROM mesh_outbox.dead_letter
+		WHERE key = 'structured')) d)), '{"id": "structured", "unknown": 1}', 'shown as it was in the outbox');
+
 done_testing();
