@@ -29,6 +29,17 @@ WHERE item = 'violation';
 SELECT count(*) FROM mesh_outbox.explain_event('schema_explain.outbox', 'OrderPaid', '{"id": 1}', headers => '{"trace": "x"}')
 WHERE item = 'violation';
 SELECT count(*) FROM schema_explain.outbox;
+-- The key is the row's, so that it leads to the row's partition.
+SELECT mesh_outbox.propose_contract('explain.orders', 'Weighed', key => '/grams', description => 'a parcel was weighed',
+    schema => '{"type": "object", "properties": {"grams": {"type": ["number", "object", "boolean"]}}}');
+SELECT mesh_outbox.activate_contract('explain.orders', 'Weighed', '1.0.0');
+SELECT p AS payload, e.item, e.value
+FROM unnest('{"{\"grams\": 1.50}","{\"grams\": true}","{\"grams\": {}}","{}"}'::jsonb[]) p,
+     mesh_outbox.explain_event('schema_explain.outbox', 'Weighed', p) e WHERE e.item IN ('key', 'partition', 'violation');
+BEGIN;
+SELECT mesh_outbox.set_outbox_publisher('schema_explain.outbox', NULL);
+INSERT INTO schema_explain.outbox (event_type, payload) VALUES ('Weighed', '{"grams": 1.50}') RETURNING key, mesh_outbox.key_partition(key, 6);
+ROLLBACK;
 -- as Kafka's Java clients: values of its own test of murmur2, modulo
 SELECT k, mesh_outbox.key_partition(k, 1000000) FROM unnest('{21,foobar,a-little-bit-long-string}'::text[]) k;
 SELECT mesh_outbox.key_partition('a', 0);

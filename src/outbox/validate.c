@@ -56,6 +56,7 @@ typedef struct KeptContract
 PG_FUNCTION_INFO_V1(mo_validate_payload);
 PG_FUNCTION_INFO_V1(mo_validate_event);
 PG_FUNCTION_INFO_V1(mo_validate_event_time);
+PG_FUNCTION_INFO_V1(mo_validate_key);
 
 /* ----------------------------------------------------------------
  * Telling
@@ -239,6 +240,22 @@ mo_validate_event_time(PG_FUNCTION_ARGS)
 		read_event_time(contract, PG_GETARG_JSONB_P(1), &time) != NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_TIMESTAMPTZ(time);
+}
+
+/* contract_key(contract_id bigint, payload jsonb) returns text */
+Datum
+mo_validate_key(PG_FUNCTION_ARGS)
+{
+	const MoContract *contract =
+		mo_registry_load_contract(PG_GETARG_INT64(0));
+	JsonbValue	value;
+	text	   *key;
+
+	key = mo_pointer_get(contract->key, PG_GETARG_JSONB_P(1), &value) ?
+		mo_key_text(&value) : NULL;
+	if (key == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(key);
 }
 
 /* ----------------------------------------------------------------

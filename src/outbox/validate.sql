@@ -33,6 +33,12 @@ COMMENT ON FUNCTION mesh_outbox.contract_event_time(bigint, jsonb) IS
     'the event time that a payload says under a contract version, given by its id; NULL when it says none';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.contract_event_time(bigint, jsonb) FROM PUBLIC;
 
+CREATE FUNCTION mesh_outbox.contract_key(contract_id bigint, payload jsonb) RETURNS text
+    LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'mo_validate_key';
+COMMENT ON FUNCTION mesh_outbox.contract_key(bigint, jsonb) IS
+    'the key that an event with a payload has under a contract version, given by its id; NULL when it has none';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.contract_key(bigint, jsonb) FROM PUBLIC;
+
 CREATE FUNCTION mesh_outbox.validate(
     product text, event_type text, payload jsonb, version text DEFAULT NULL,
     OUT instance_pointer text, OUT schema_pointer text, OUT keyword text,

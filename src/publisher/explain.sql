@@ -47,9 +47,7 @@ BEGIN
     WHERE c.product = target.product AND c.event_type = explain_event.event_type AND c.in_force
       AND split_part(c.version, '.', 1)::int = major;
     SELECT * INTO product FROM mesh_outbox.products p WHERE p.name = target.product;
-    key := payload #>> ARRAY(SELECT replace(replace(t.token, '~1', '/'), '~0', '~')
-                             FROM unnest(string_to_array(substr(contract.key, 2), '/')) WITH ORDINALITY t(token, n)
-                             ORDER BY t.n);
+    key := mesh_outbox.contract_key(contract.contract_id, payload);
 
     RETURN QUERY VALUES
         ('contract', format('%s/%s %s', contract.product, contract.event_type, contract.version)),
