@@ -138,8 +138,9 @@ SELECT mesh_outbox.detach_outbox('sales.second');
 SELECT count(*) FROM pg_trigger WHERE tgrelid = 'sales.second'::regclass;
 RESET client_min_messages;
 
--- What does not convert any more is found.
+-- What does not convert any more is found; what converts is not to be dropped.
 RESET ROLE;
+SELECT object, problem FROM mesh_outbox.doctor() WHERE problem LIKE '%trigger%';
 ALTER TABLE sales.outbox DISABLE TRIGGER mesh_outbox_convert_1;
 SELECT severity, object, problem, remedy FROM mesh_outbox.doctor() WHERE object LIKE 'conversion%';
 ALTER TABLE sales.outbox ENABLE TRIGGER mesh_outbox_convert_1;

@@ -208,7 +208,8 @@ CREATE FUNCTION mesh_outbox.doctor_outboxes()
                format('its trigger %s may change events behind the check', t.tgname),
                format('DROP TRIGGER %I ON %s;', t.tgname, p.oid::regclass)
         FROM part p JOIN pg_trigger t ON t.tgrelid = p.oid
-        WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND t.tgfoid <> 'mesh_outbox.check_event'::regproc
+        WHERE NOT t.tgisinternal AND t.tgparentid = 0
+          AND t.tgfoid NOT IN ('mesh_outbox.check_event'::regproc, 'mesh_outbox.convert_event'::regproc)
         UNION ALL
         SELECT 'warning', p.domain, format('outbox %s', p.oid::regclass),
                'a publication has its DELETEs and it has no replica identity: mesh_outbox.purge_events() fails',
