@@ -126,6 +126,24 @@ SELECT mesh_outbox.convert_for('sales.own', 1, '{"user_id": "0000007"}');
 SET ROLE regress_other;
 SELECT mesh_outbox.convert_for('sales.own', 1, '{"user_id": "0000007"}');
 
+-- What a table's own columns ask for, the older form has from its cause.
+RESET ROLE;
+SET client_min_messages = warning;
+SET ROLE regress_sales;
+CREATE TABLE sales.tenants (tenant int, region text NOT NULL, nr int GENERATED ALWAYS AS IDENTITY, dedup text UNIQUE,
+    event_type text, payload jsonb);
+SELECT mesh_outbox.attach_outbox('sales.tenants', product => 'sales.orders');
+CREATE TABLE sales.by_tenant (tenant int, event_type text, payload jsonb) PARTITION BY LIST (tenant);
+CREATE TABLE sales.by_tenant_7 PARTITION OF sales.by_tenant FOR VALUES IN (7);
+SELECT mesh_outbox.attach_outbox('sales.by_tenant', product => 'sales.orders');
+RESET client_min_messages;
+INSERT INTO sales.tenants (tenant, region, dedup, event_type, major_version, payload) VALUES
+    (7, 'north', 'x', 'OrderPlaced', 2, '{"order_id": "h", "user_id": "3b241101-e2bb-4255-8caf-4136c500000e"}');
+SELECT tenant, region, nr, dedup, major_version, payload FROM sales.tenants ORDER BY major_version;
+INSERT INTO sales.by_tenant (tenant, event_type, major_version, payload) VALUES
+    (7, 'OrderPlaced', 2, '{"order_id": "h", "user_id": "3b241101-e2bb-4255-8caf-4136c500000e"}');
+SELECT tableoid::regclass, tenant, major_version, payload FROM sales.by_tenant ORDER BY major_version;
+
 -- Outboxes that come later convert as well; a detached one is a table again.
 RESET ROLE;
 SET client_min_messages = warning;

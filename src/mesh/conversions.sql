@@ -83,8 +83,8 @@ COMMENT ON FUNCTION mesh_outbox.convert_for(regclass, int, jsonb) IS
     'the older form of a payload, for the trigger of outboxes; NULL once the old major is retired';
 
 -- AFTER INSERT trigger, one per outbox and conversion; its condition says
--- which events it is for, its arguments the conversion, the old major and the
--- outbox's column names.  It runs with the producer's rights, for a table
+-- which events it is for, its arguments the conversion, the old major, the
+-- outbox's column names and those of its own that are copied.  It runs with the producer's rights, for a table
 -- that was attached may have defaults and constraints that run code.  The row
 -- it adds meets its contract as every row does, and is published as every row
 -- is.
@@ -94,6 +94,7 @@ CREATE FUNCTION mesh_outbox.convert_event() RETURNS trigger
 DECLARE
     outbox regclass := coalesce(pg_partition_root(TG_RELID), TG_RELID);
     names jsonb := TG_ARGV[2];
+    own CONSTANT text[] := ARRAY(SELECT jsonb_array_elements_text(TG_ARGV[3]::jsonb));
     event_type text;
     payload jsonb;
 BEGIN
@@ -103,11 +104,13 @@ BEGIN
     IF payload IS NULL THEN
         RETURN NULL;
     END IF;
-    EXECUTE format('INSERT INTO %s (%I, %I, %I, %I, %I, %I, %I, %I, %I) '
-                   'VALUES ($2, $3, $4, ($1).%5$I, ($1).%6$I, ($1).%7$I, ($1).%11$I::text, ($1).%9$I, ($1).%10$I)',
+    EXECUTE format('INSERT INTO %s (%I, %I, %I, %I, %I, %I, %I, %I, %I%12$s) '
+                   'VALUES ($2, $3, $4, ($1).%5$I, ($1).%6$I, ($1).%7$I, ($1).%11$I::text, ($1).%9$I, ($1).%10$I%13$s)',
                    outbox, names ->> 'event_type', names ->> 'major_version', names ->> 'payload',
                    names ->> 'event_time', names ->> 'headers', names ->> 'correlation_id', names ->> 'causation_id',
-                   names ->> 'traceparent', names ->> 'created_at', names ->> 'event_id')
+                   names ->> 'traceparent', names ->> 'created_at', names ->> 'event_id',
+                   (SELECT string_agg(format(', %I', c), '') FROM unnest(own) c),
+                   (SELECT string_agg(format(', ($1).%I', c), '') FROM unnest(own) c))
     USING NEW, event_type, TG_ARGV[1]::int, payload;
     RETURN NULL;
 END
@@ -116,6 +119,25 @@ COMMENT ON FUNCTION mesh_outbox.convert_event() IS
     'trigger of outboxes whose product has a conversion: adds the event''s older form, with the event as its cause';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.convert_event() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION mesh_outbox.convert_event() TO mesh_outbox_owner;
+
+-- Without them there would be no row, or not beside the event.  Others are left
+-- to their defaults, for they may be unique.
+CREATE FUNCTION mesh_outbox.copied_columns(relation regclass, ours jsonb) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+    RETURN (SELECT coalesce(jsonb_agg(a.attname ORDER BY a.attnum), '[]')
+            FROM pg_attribute a
+            WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
+              AND a.attgenerated = '' AND a.attidentity = ''
+              AND a.attname NOT IN (SELECT n.value FROM jsonb_each_text(ours) n)
+              AND (a.attnotnull AND NOT a.atthasdef
+                   OR a.attname IN (SELECT k.attname
+                                    FROM pg_partition_tree(relation) t
+                                    JOIN pg_partitioned_table p ON p.partrelid = t.relid
+                                    JOIN pg_attribute k ON k.attrelid = t.relid AND k.attnum = ANY (p.partattrs::int2[]))));
+COMMENT ON FUNCTION mesh_outbox.copied_columns(regclass, jsonb) IS
+    'the columns of an outbox beside ours that a converted event has from its cause: what must not be NULL and has no default, and partition keys';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.copied_columns(regclass, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION mesh_outbox.install_conversion(outbox mesh_outbox.outbox, conversion mesh_outbox.conversion)
     RETURNS void
@@ -128,10 +150,11 @@ BEGIN
     PERFORM mesh_outbox.hold_table(outbox.relation, 'SHARE ROW EXCLUSIVE');
     EXECUTE format('CREATE TRIGGER %I AFTER INSERT ON %s FOR EACH ROW '
                    'WHEN (NEW.%I = %L AND NEW.%I = %s AND NEW.%I > 0) '
-                   'EXECUTE FUNCTION mesh_outbox.convert_event(%L, %L, %L)',
+                   'EXECUTE FUNCTION mesh_outbox.convert_event(%L, %L, %L, %L)',
                    'mesh_outbox_convert_' || conversion.conversion_id, outbox.relation,
                    names ->> 'event_type', conversion.event_type, names ->> 'major_version', conversion.from_major,
-                   names ->> 'contract_id', conversion.conversion_id, conversion.to_major, names);
+                   names ->> 'contract_id', conversion.conversion_id, conversion.to_major, names,
+                   mesh_outbox.copied_columns(outbox.relation, names));
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.install_conversion(mesh_outbox.outbox, mesh_outbox.conversion) IS
