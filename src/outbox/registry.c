@@ -101,6 +101,9 @@ static const struct
 	[MO_COLUMN_HEADERS] = {"headers", JSONBOID},
 	[MO_COLUMN_CONTRACT_ID] = {"contract_id", INT8OID},
 	[MO_COLUMN_CREATED_AT] = {"created_at", TIMESTAMPTZOID},
+	[MO_COLUMN_CORRELATION_ID] = {"correlation_id", TEXTOID},
+	[MO_COLUMN_CAUSATION_ID] = {"causation_id", TEXTOID},
+	[MO_COLUMN_TRACEPARENT] = {"traceparent", TEXTOID},
 };
 
 PG_FUNCTION_INFO_V1(mo_registry_announce_change);

@@ -17,7 +17,7 @@
 #include "outbox/pointer.h"
 #include "outbox/violations.h"
 
-/* The columns of an outbox that the check reads or stamps. */
+/* The columns of an outbox: the check reads or stamps all but the last three. */
 typedef enum MoColumn
 {
 	MO_COLUMN_EVENT_ID,
@@ -28,10 +28,13 @@ typedef enum MoColumn
 	MO_COLUMN_EVENT_TIME,
 	MO_COLUMN_HEADERS,
 	MO_COLUMN_CONTRACT_ID,
-	MO_COLUMN_CREATED_AT
+	MO_COLUMN_CREATED_AT,
+	MO_COLUMN_CORRELATION_ID,
+	MO_COLUMN_CAUSATION_ID,
+	MO_COLUMN_TRACEPARENT
 } MoColumn;
 
-#define MO_NCOLUMNS (MO_COLUMN_CREATED_AT + 1)
+#define MO_NCOLUMNS (MO_COLUMN_TRACEPARENT + 1)
 
 /* A contract, ready to be applied. */
 typedef struct MoContract
