@@ -29,6 +29,11 @@ WHERE item = 'violation';
 SELECT count(*) FROM mesh_outbox.explain_event('schema_explain.outbox', 'OrderPaid', '{"id": 1}', headers => '{"trace": "x"}')
 WHERE item = 'violation';
 SELECT count(*) FROM schema_explain.outbox;
+SELECT e.value FROM unnest('{"{\"trace\": \"x\", \"CE_id\": \"1\"}","{\"trace\": 1}","{\"trace\": \"x\", \"\": \"\"}","[]"}'::jsonb[]) h,
+     mesh_outbox.explain_event('schema_explain.outbox', 'OrderPaid', '{"id": 1}', headers => h) e
+WHERE e.item = 'violation';
+SELECT value FROM mesh_outbox.explain_event('schema_explain.outbox', 'OrderPaid', '{"id": 1}', headers => '{"trace": "x"}', event_time => 'infinity')
+WHERE item = 'violation';
 -- The key is the row's, so that it leads to the row's partition.
 SELECT mesh_outbox.propose_contract('explain.orders', 'Weighed', key => '/grams', description => 'a parcel was weighed',
     schema => '{"type": "object", "properties": {"grams": {"type": ["number", "object", "boolean"]}}}');

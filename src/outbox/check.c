@@ -27,6 +27,7 @@
 #include "mesh_outbox.h"
 #include "outbox/event_id.h"
 #include "outbox/event_time.h"
+#include "outbox/headers.h"
 #include "outbox/key.h"
 #include "outbox/refuse.h"
 #include "outbox/registry.h"
@@ -355,57 +356,17 @@ stamp_contract(Event *event)
  * ----------------------------------------------------------------
  */
 
-/* Names that the publisher itself gives to headers, in any case. */
-static bool
-is_reserved(const char *name)
-{
-	return pg_strncasecmp(name, "ce_", strlen("ce_")) == 0 ||
-		pg_strncasecmp(name, MO_LIBRARY "_", strlen(MO_LIBRARY "_")) == 0 ||
-		pg_strcasecmp(name, "content-type") == 0;
-}
-
-static void
-check_header(const Event *event, const JsonbValue *name,
-			 const JsonbValue *value)
-{
-	const char *text = pnstrdup(name->val.string.val, name->val.string.len);
-
-	if (text[0] == '\0')
-		mo_refuse_headers(&event->row, "A header has an empty name.");
-	if (is_reserved(text))
-		mo_refuse_headers(&event->row,
-						  psprintf("The name \"%s\" is reserved for the publisher.",
-								   text));
-	if (value->type != jbvString)
-		mo_refuse_headers(&event->row,
-						  psprintf("The value of \"%s\" is not a string.",
-								   text));
-}
-
 static void
 check_headers(const Event *event)
 {
-	Jsonb	   *headers;
-	JsonbIterator *it;
-	JsonbValue	name;
-	JsonbValue	value;
+	const char *fault;
 
 	if (is_null(event, MO_COLUMN_HEADERS))
 		return;
-	headers = DatumGetJsonbP(get(event, MO_COLUMN_HEADERS));
-	if (!JB_ROOT_IS_OBJECT(headers))
-		mo_refuse_headers(&event->row, "They are not an object.");
-	if (JB_ROOT_COUNT(headers) > MO_MAX_ROW_HEADERS)
+	fault = mo_headers_fault(DatumGetJsonbP(get(event, MO_COLUMN_HEADERS)));
+	if (fault != NULL)
 		mo_refuse_headers(&event->row,
-						  psprintf("There are more than %d.",
-								   MO_MAX_ROW_HEADERS));
-	it = JsonbIteratorInit(&headers->root);
-	(void) JsonbIteratorNext(&it, &name, true); /* enters the object */
-	while (JsonbIteratorNext(&it, &name, true) == WJB_KEY)
-	{
-		(void) JsonbIteratorNext(&it, &value, true);
-		check_header(event, &name, &value);
-	}
+						  psprintf("%c%s.", pg_toupper(fault[0]), fault + 1));
 }
 
 /* The headers that the contract asks for; no headers are an empty object. */

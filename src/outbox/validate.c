@@ -23,6 +23,7 @@
 
 #include "compat.h"
 #include "outbox/event_time.h"
+#include "outbox/headers.h"
 #include "outbox/key.h"
 #include "outbox/registry.h"
 
@@ -279,6 +280,20 @@ try_given_key(const Trial *trial, const text *key)
 	put_violation(trial, &violation, MO_ENFORCE_ENFORCE);
 }
 
+/* Nor an event time that no clock can show. */
+static void
+try_given_time(const Trial *trial)
+{
+	MoViolation violation = {
+		.instance_pointer = "",
+		.keyword = "event_time",
+		.message = "the event time is infinite",
+	};
+
+	if (trial->has_time && TIMESTAMP_NOT_FINITE(trial->time))
+		put_violation(trial, &violation, MO_ENFORCE_ENFORCE);
+}
+
 static void
 try_lateness(const Trial *trial)
 {
@@ -304,7 +319,14 @@ static void
 try_headers(const Trial *trial)
 {
 	Jsonb	   *headers = trial->headers;
+	MoViolation violation = {
+		.instance_pointer = "",
+		.keyword = "headers",
+		.message = headers != NULL ? mo_headers_fault(headers) : NULL,
+	};
 
+	if (violation.message != NULL)
+		put_violation(trial, &violation, MO_ENFORCE_ENFORCE);
 	if (headers == NULL)
 		headers = DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
 													 CStringGetDatum("{}")));
@@ -376,6 +398,7 @@ mo_validate_event(PG_FUNCTION_ARGS)
 	try_payload(&trial);
 	try_headers(&trial);
 	try_given_key(&trial, try_key(&trial));
+	try_given_time(&trial);
 	try_lateness(&trial);
 	return (Datum) 0;
 }

@@ -22,8 +22,10 @@ REVOKE EXECUTE ON FUNCTION
 CREATE FUNCTION mesh_outbox.violation_place(instance_pointer text, keyword text) RETURNS text
     LANGUAGE sql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
-    RETURN coalesce(nullif(instance_pointer, ''), CASE keyword WHEN 'headers' THEN 'its headers' WHEN 'lateness' THEN 'its event time'
-                                                               ELSE 'the whole document' END);
+    RETURN coalesce(nullif(instance_pointer, ''),
+                    CASE WHEN keyword = 'headers' THEN 'its headers'
+                         WHEN keyword IN ('lateness', 'event_time') THEN 'its event time'
+                         ELSE 'the whole document' END);
 COMMENT ON FUNCTION mesh_outbox.violation_place(text, text) IS 'where event_violations() found something, for people';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.violation_place(text, text) FROM PUBLIC;
 
