@@ -102,6 +102,21 @@ SELECT mesh_outbox.revoke_consume('sales.orders', 'a partner');
 SELECT mesh_outbox.revoke_publish('sales.orders', 'regress_app');
 SELECT product, "right", grantee FROM mesh_outbox.access_rights;
 
+-- The domain's owner has the right by himself, whatever is granted and taken
+-- beside it; and one who was granted it does not lose it with the domain.
+SELECT mesh_outbox.grant_publish('sales.orders', 'regress_sales');
+SELECT mesh_outbox.revoke_publish('sales.orders', 'regress_sales');
+SELECT has_table_privilege('sales.outbox', 'INSERT');
+SELECT mesh_outbox.grant_publish('sales.orders', 'regress_sales');
+RESET ROLE;
+SELECT mesh_outbox.alter_domain('sales', owner => 'regress_crm');
+SELECT r, has_table_privilege(r, 'sales.outbox', 'INSERT') AS inserts, has_table_privilege(r, 'sales.outbox', 'SELECT') AS reads
+FROM unnest('{regress_crm,regress_sales}'::name[]) r;
+SELECT mesh_outbox.revoke_publish('sales.orders', 'regress_sales');
+SELECT has_table_privilege('regress_sales', 'sales.outbox', 'INSERT');
+SELECT mesh_outbox.alter_domain('sales', owner => 'regress_sales');
+SET ROLE regress_sales;
+
 -- A role that was granted something cannot be dropped, outboxes or not.
 SELECT mesh_outbox.create_product('sales.carts', purpose => 'what is not bought yet');
 SELECT mesh_outbox.grant_publish('sales.carts', 'regress_app');

@@ -89,7 +89,10 @@ BEGIN
     FOR relation IN
         SELECT r FROM mesh_outbox.outbox o JOIN pg_class c ON c.oid = o.relation
         CROSS JOIN LATERAL mesh_outbox.outbox_relations(o.relation) r
+        -- the owner of the domain has the right by himself
         WHERE o.product = take_publish.product
+          AND take_publish.role <> (SELECT d.owner FROM mesh_outbox.domain d JOIN mesh_outbox.product p ON p.domain = d.name
+                                    WHERE p.name = take_publish.product)
     LOOP
         PERFORM mesh_outbox.hold_table(relation, 'ACCESS SHARE');
         EXECUTE format('REVOKE INSERT ON %s FROM %s', relation, role);
