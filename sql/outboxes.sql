@@ -120,6 +120,27 @@ SELECT mesh_outbox.drop_outbox('sales.outbox', lose_events => true);
 SELECT outbox FROM mesh_outbox.outboxes;
 SELECT to_regclass('sales.outbox');
 
+-- A domain whose owner was dropped needs another before its outboxes change; a
+-- registered table that is gone does not keep others from being granted.
+RESET ROLE;
+CREATE ROLE regress_gone;
+SELECT mesh_outbox.create_domain('gone', owner => 'regress_gone', description => 'x');
+SELECT mesh_outbox.create_product('gone.orders', purpose => 'x');
+SELECT mesh_outbox.create_outbox('sales.gone', product => 'gone.orders');
+DROP OWNED BY regress_gone;
+DROP ROLE regress_gone;
+SELECT mesh_outbox.create_outbox('sales.gone2', product => 'gone.orders');
+SELECT mesh_outbox.detach_outbox('sales.gone');
+SELECT mesh_outbox.alter_domain('gone', owner => 'regress_crm');
+SELECT mesh_outbox.create_outbox('sales.gone2', product => 'gone.orders');
+SET mesh_outbox.protect_outboxes = off;
+DROP TABLE sales.gone;
+RESET mesh_outbox.protect_outboxes;
+SELECT mesh_outbox.grant_publish('gone.orders', 'regress_app');
+SELECT has_table_privilege('regress_app', 'sales.gone2', 'INSERT');
+SELECT mesh_outbox.drop_outbox(relation) FROM mesh_outbox.outbox WHERE product = 'gone.orders';
+SET ROLE regress_sales;
+
 -- DROP EXTENSION names the outboxes; with CASCADE it leaves the rows.
 SELECT mesh_outbox.create_outbox('sales.last', product => 'sales.orders');
 SELECT mesh_outbox.set_outbox_publisher('sales.last', NULL);

@@ -68,7 +68,8 @@ BEGIN
     ON CONFLICT ON CONSTRAINT publish_grant_pkey DO UPDATE SET until = excluded.until;
     -- what everybody may, so that the server refuses to drop the role
     EXECUTE format('GRANT SELECT ON mesh_outbox.access_rights TO %s', grantee);
-    FOR relation IN SELECT o.relation FROM mesh_outbox.outbox o WHERE o.product = grant_publish.product LOOP
+    FOR relation IN SELECT o.relation FROM mesh_outbox.outbox o JOIN pg_class c ON c.oid = o.relation
+                    WHERE o.product = grant_publish.product LOOP
         PERFORM mesh_outbox.grant_insert(relation, grantee);
     END LOOP;
 END

@@ -32,22 +32,34 @@ COMMENT ON FUNCTION mesh_outbox.read_as(oid, text, "any") IS
     'the rows of a query that runs with a role''s rights, cannot write and cannot change settings or roles';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.read_as(oid, text, "any") FROM PUBLIC;
 
+CREATE FUNCTION mesh_outbox.domain_owner(domain text) RETURNS regrole
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    owner regrole := (SELECT d.owner FROM mesh_outbox.domain d WHERE d.name = domain);
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = owner) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'undefined_object',
+            MESSAGE = format('the role that owned domain "%s" does not exist any more', domain),
+            HINT = 'An administrator gives the domain to another with mesh_outbox.alter_domain().';
+    END IF;
+    RETURN owner;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.domain_owner(text) IS 'the role that owns a domain; error if it is gone';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.domain_owner(text) FROM PUBLIC;
+
 -- Whatever name, view or function of his a query on an outbox may come upon,
 -- it is run with the rights of the domain's role.
 CREATE FUNCTION mesh_outbox.reader_of(outbox mesh_outbox.outbox) RETURNS oid
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    owner regrole := (SELECT d.owner FROM mesh_outbox.domain d JOIN mesh_outbox.product p ON p.domain = d.name
-                      WHERE p.name = outbox.product);
+    owner regrole := mesh_outbox.domain_owner((mesh_outbox.find_product(outbox.product)).domain);
     schema oid := (SELECT c.relnamespace FROM pg_class c WHERE c.oid = outbox.relation);
 BEGIN
-    IF NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = owner) THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'undefined_object',
-            MESSAGE = format('the role that owned the domain of outbox %s does not exist any more', outbox.relation),
-            HINT = 'An administrator gives the domain another with mesh_outbox.alter_domain().';
-    ELSIF NOT has_schema_privilege(owner::oid, schema, 'USAGE')
+    IF NOT has_schema_privilege(owner::oid, schema, 'USAGE')
           OR NOT has_table_privilege(owner::oid, outbox.relation::oid, 'SELECT') THEN
         RAISE EXCEPTION USING
             ERRCODE = 'insufficient_privilege',

@@ -127,7 +127,7 @@ CREATE FUNCTION mesh_outbox.take_over(relation regclass, domain text) RETURNS vo
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    owner regrole := (SELECT d.owner FROM mesh_outbox.domain d WHERE d.name = domain);
+    owner regrole := mesh_outbox.domain_owner(domain);
     part regclass;
     held record;
     kept text[];
@@ -373,16 +373,17 @@ CREATE FUNCTION mesh_outbox.detach_outbox(outbox regclass) RETURNS void
 DECLARE
     detached mesh_outbox.outbox := mesh_outbox.find_outbox(outbox);
     domain text := (mesh_outbox.find_product(detached.product)).domain;
+    owner regrole;
     part regclass;
 BEGIN
     PERFORM mesh_outbox.require_domain(domain, format('detach outbox %s', outbox));
     PERFORM mesh_outbox.lock_product(detached.product);
+    owner := mesh_outbox.domain_owner(domain);
     PERFORM mesh_outbox.hold_table(outbox, 'ACCESS EXCLUSIVE');
     PERFORM mesh_outbox.remove_check(outbox);
     PERFORM mesh_outbox.remove_conversions(outbox);
     FOR part IN SELECT mesh_outbox.outbox_relations(outbox) LOOP
-        EXECUTE format('ALTER TABLE %s OWNER TO %s', part,
-                       (SELECT d.owner FROM mesh_outbox.domain d WHERE d.name = domain));
+        EXECUTE format('ALTER TABLE %s OWNER TO %s', part, owner);
     END LOOP;
     DELETE FROM mesh_outbox.outbox o WHERE o.outbox_id = detached.outbox_id;
 END
