@@ -104,6 +104,8 @@ BEGIN
                            WHERE p.name = outbox.publisher AND g.system_identifier = mesh_outbox.this_system()
                              AND g.database_oid = mesh_outbox.this_database());
     event.contract_id := (mesh_outbox.contract_in_force(outbox.product, event.event_type, major)).contract_id;
+    -- it may have had none where an earlier version looked for it
+    event.key := coalesce(event.key, mesh_outbox.contract_key(event.contract_id, event.payload));
     RETURN event;
 END
 $$;
@@ -141,6 +143,36 @@ COMMENT ON FUNCTION mesh_outbox.retry_obstacle(mesh_outbox.control_event) IS
     'why an event cannot be published now; NULL when it can';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.retry_obstacle(mesh_outbox.control_event) FROM PUBLIC;
 
+-- Nothing was converted when it was inserted: see install_conversion().
+CREATE FUNCTION mesh_outbox.older_forms(event mesh_outbox.control_event) RETURNS SETOF mesh_outbox.control_event
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    conversion mesh_outbox.conversion;
+    older mesh_outbox.contract;
+    form mesh_outbox.control_event;
+BEGIN
+    FOR conversion IN
+        SELECT v.* FROM mesh_outbox.conversion v
+        JOIN mesh_outbox.contract c ON (c.product, c.event_type, c.major) = (v.product, v.event_type, v.from_major)
+        WHERE c.contract_id = event.contract_id ORDER BY v.conversion_id
+    LOOP
+        older := mesh_outbox.contract_in_force(conversion.product, conversion.event_type, conversion.to_major);
+        CONTINUE WHEN older.contract_id IS NULL;
+        form := event;
+        form.event_id := gen_random_uuid();
+        form.causation_id := event.event_id;
+        form.contract_id := older.contract_id;
+        form.payload := mesh_outbox.convert_payload(conversion.schema_name, conversion.function, event.payload);
+        form.key := mesh_outbox.contract_key(older.contract_id, form.payload);
+        RETURN NEXT form;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.older_forms(mesh_outbox.control_event) IS
+    'what the conversions in use make of an event that was in quarantine, with it as their cause';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.older_forms(mesh_outbox.control_event) FROM PUBLIC;
+
 CREATE FUNCTION mesh_outbox.retry_dead_letters(letters bigint[]) RETURNS bigint
     LANGUAGE mesh_outbox_plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
@@ -148,6 +180,7 @@ DECLARE
     letter mesh_outbox.dead_letter;
     outbox mesh_outbox.outbox;
     event mesh_outbox.control_event;
+    older mesh_outbox.control_event[];
     obstacle text;
     retried bigint := 0;
 BEGIN
@@ -162,6 +195,12 @@ BEGIN
             event := mesh_outbox.event_of(letter, outbox);
             obstacle := mesh_outbox.retry_obstacle(event);
         END IF;
+        older := '{}';
+        IF obstacle IS NULL AND letter.reason = 'quarantined' THEN
+            older := ARRAY(SELECT f FROM mesh_outbox.older_forms(event) f);
+            SELECT 'in its older form, ' || o INTO obstacle
+            FROM unnest(older) f, mesh_outbox.retry_obstacle(f) o WHERE o IS NOT NULL LIMIT 1;
+        END IF;
         IF obstacle IS NOT NULL THEN
             RAISE EXCEPTION USING
                 ERRCODE = 'object_not_in_prerequisite_state',
@@ -169,6 +208,7 @@ BEGIN
                 HINT = 'mesh_outbox.discard_dead_letters() gives it up.';
         END IF;
         INSERT INTO mesh_outbox.control_event SELECT event.*;
+        INSERT INTO mesh_outbox.control_event SELECT * FROM unnest(older);
         DELETE FROM mesh_outbox.control_event;
         PERFORM mesh_outbox.wake_publisher(event.publisher_id);
         PERFORM mesh_outbox.record_decision(letter.publisher_id, 'retry',
@@ -179,7 +219,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.retry_dead_letters(bigint[]) IS
-    'has the events of dead letters published after all, once what was wrong is mended: in the order of their ids, behind what is committed before, under the contract version in force; all or none. Returns how many; for administrators and the owners of the outbox';
+    'has the events of dead letters published after all, once what was wrong is mended: in the order of their ids, behind what is committed before, under the contract version in force; where they were in quarantine, also in the majors that conversions serve; all or none. Returns how many; for administrators and the owners of the outbox';
 
 CREATE FUNCTION mesh_outbox.discard_dead_letters(letters bigint[], reason text) RETURNS bigint
     LANGUAGE mesh_outbox_plpgsql
