@@ -96,6 +96,17 @@ RESET ROLE;
 SELECT action, object, new_values ->> 'enforcement' AS enforcement, new_values ->> 'reason' AS reason
 FROM mesh_outbox.audit_log WHERE object = 'enforcement_cap' ORDER BY audit_no;
 
+-- An event that had no key has the one that a later version finds, if it is
+-- tried again.
+SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/at', event_time => '/at', description => 'placed',
+    version => '1.1.0', enforcement => 'observe', override_reason => 'orders have no id', schema => (
+        SELECT schema FROM mesh_outbox.contracts WHERE version = '1.0.0')::json);
+SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPlaced', '1.1.0', producers_ready => true);
+SELECT DISTINCT e.key AS stored, t.key AS tried_again
+FROM sales.outbox e, mesh_outbox.outbox o,
+     mesh_outbox.event_of(jsonb_populate_record(NULL::mesh_outbox.dead_letter, jsonb_build_object('event_id', e.event_id)), o) t
+WHERE e.key IS NULL ORDER BY 2;
+
 SET client_min_messages = warning;
 DROP EXTENSION mesh_outbox CASCADE;
 DROP SCHEMA sales CASCADE;
