@@ -116,6 +116,7 @@ CREATE TRIGGER noted AFTER INSERT ON sales.parted_old FOR EACH ROW EXECUTE FUNCT
 SELECT mesh_outbox.attach_outbox('sales.parted', product => 'sales.orders');
 DROP TRIGGER noted ON sales.parted_old;
 SELECT mesh_outbox.attach_outbox('sales.parted', product => 'sales.orders');
+SELECT mesh_outbox.grant_publish('sales.orders', 'regress_app');
 SELECT mesh_outbox.create_outbox_partition('sales.parted', 'sales.parted_next', '2100-01-01', '2101-01-01');
 SELECT mesh_outbox.create_outbox_partition('sales.parted', 'sales.parted_never', 'x''); DROP TABLE t; --', '2101-01-01');
 SELECT mesh_outbox.create_outbox_partition('sales.events', 'sales.events_1', 'a', 'b');
@@ -126,6 +127,7 @@ SELECT oid::regclass, relowner::regrole, (SELECT array_agg(a::text ORDER BY a::t
 FROM pg_class
 WHERE oid IN (SELECT relid FROM pg_partition_tree('sales.parted')) ORDER BY oid::regclass::text;
 SET ROLE regress_sales;
+SELECT mesh_outbox.revoke_publish('sales.orders', 'regress_app');
 INSERT INTO sales.parted (event_type, payload) VALUES ('OrderPlaced', '{"id": 1}');
 INSERT INTO sales."parted now's" (event_type, payload, created_at) VALUES ('OrderPlaced', '{"id": 2}', now());
 \set VERBOSITY terse
