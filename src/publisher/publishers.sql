@@ -275,6 +275,16 @@ BEGIN
     END IF;
     IF start_from IS NOT NULL THEN
         PERFORM mesh_outbox.require_text('reason', reason);
+        IF progress.attention IS NULL
+           AND EXISTS (SELECT FROM mesh_outbox.publisher_status() s
+                       WHERE s.publisher_id = publisher.publisher_id AND s.publisher_pid IS NOT NULL
+                         AND s.state IN ('streaming', 'paused')) THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'object_not_in_prerequisite_state',
+                MESSAGE = format('publisher "%s" needs no decision', name),
+                DETAIL = 'It knows where it is, and publishes everything from there, once.',
+                HINT = format('SELECT mesh_outbox.resume_publisher(%L) ends a pause.', name);
+        END IF;
     END IF;
     UPDATE mesh_outbox.publisher p
     SET paused = false, pause_reason = NULL, resume_from = start_from,

@@ -52,14 +52,19 @@ typedef struct Found
 } Found;
 
 /*
- * A running pair cannot take over a change of these columns.  The identity
- * changes when another publisher has got the id within one transaction.
+ * A running pair cannot take over a change of these columns, nor a decision
+ * where to go on: one that was left lying until the next start would be taken
+ * for an answer to whatever is found then.  The identity changes when another
+ * publisher has got the id within one transaction.
  */
 #define SELECT_PUBLISHERS \
-	"SELECT publisher_id, name, paused," \
-	" system_identifier <> $1 OR database_oid <> $2," \
-	" pg_catalog.hashtextextended(identity || brokers || E'\\x01' || options::text, 0)" \
-	" FROM mesh_outbox.publisher"
+	"SELECT p.publisher_id, p.name, p.paused," \
+	" p.system_identifier <> $1 OR p.database_oid <> $2," \
+	" pg_catalog.hashtextextended(p.identity || p.brokers || E'\\x01'" \
+	" || p.options::text || E'\\x01' || (SELECT pg_catalog.count(*)" \
+	" FROM mesh_outbox.publisher_event AS e WHERE e.publisher_id = p.publisher_id" \
+	" AND e.action LIKE 'resume from %'), 0)" \
+	" FROM mesh_outbox.publisher AS p"
 
 #define DROP_SLOTS \
 	"SELECT s.slot_name, pg_catalog.pg_drop_replication_slot(s.slot_name)" \

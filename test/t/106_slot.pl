@@ -102,6 +102,22 @@ decide('slot moved', 'now');
 emit($node, 'after-move' => 1);
 ok(wait_published($node), 'published');
 once('after-move');
+
+note 'a decision is for now: the next start must not find it';
+sql_fails($node, q(SELECT mesh_outbox.resume_publisher('main', start_from => 'now', reason => 'for fun')),
+	qr/needs no decision/, 'none is due');
+kafka('signal', $kafka, 1, 'STOP');
+$node->restart;
+ok(wait_ready($node), 'it has begun to start');
+$node->safe_psql('postgres',
+	q(SELECT mesh_outbox.resume_publisher('main', start_from => 'marker', reason => 'impatience')));
+kafka('signal', $kafka, 1, 'CONT');
+ok(until_true('the decision', sub {
+	$node->safe_psql('postgres', 'SELECT count(*) FROM mesh_outbox.publisher WHERE resume_from IS NOT NULL') eq '0' }),
+	'carried out');
+emit($node, 'after-decision' => 1);
+ok(wait_published($node), 'published');
+once('after-decision');
 once('first');
 
 done_testing();
