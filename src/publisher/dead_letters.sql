@@ -29,11 +29,11 @@ BEGIN
         PERFORM mesh_outbox.require_letter(letter, 'read');
         shown := shown || letter.dead_letter_id;
         -- The letter holds what was to be produced: in structured mode the whole CloudEvent.
-        RETURN QUERY SELECT letter.dead_letter_id, letter.event_id, letter.event_type, letter.key,
-            CASE WHEN EXISTS (SELECT FROM mesh_outbox.contract c
-                              WHERE c.contract_id = letter.contract_id AND c.content_mode = 'structured')
-                 THEN (letter.payload::jsonb -> 'data')::text ELSE letter.payload END,
-            letter.headers;
+        IF EXISTS (SELECT FROM mesh_outbox.contract c
+                   WHERE c.contract_id = letter.contract_id AND c.content_mode = 'structured') THEN
+            letter.payload := letter.payload::jsonb -> 'data';
+        END IF;
+        RETURN QUERY SELECT letter.dead_letter_id, letter.event_id, letter.event_type, letter.key, letter.payload, letter.headers;
     END LOOP;
     -- last, for others wait for the audit record
     IF shown <> '{}' THEN
