@@ -81,6 +81,7 @@ reset_slot(MoPublisherSlot *slot)
 	slot->marker_lsn = slot->progress_lsn = InvalidXLogRecPtr;
 	slot->dealt_lsn = InvalidXLogRecPtr;
 	slot->last_commit_time = slot->last_publish_time = 0;
+	slot->caught_up_at = 0;
 
 	pg_atomic_write_u64(&slot->transactions, 0);
 	pg_atomic_write_u64(&slot->events, 0);

@@ -118,6 +118,7 @@ typedef struct MoPublisherSlot
 	XLogRecPtr	progress_lsn;	/* P */
 	XLogRecPtr	dealt_lsn;		/* everything below is dealt with */
 	TimestampTz last_commit_time;	/* of the last published transaction */
+	TimestampTz caught_up_at;	/* when nothing was left to be dealt with */
 	TimestampTz last_publish_time;
 
 	ConditionVariable dealt_cv; /* broadcast when dealt_lsn, ready, the state

@@ -220,6 +220,16 @@ set_dealt(MoPublisher *pub, XLogRecPtr lsn)
 		ConditionVariableBroadcast(&pub->slot->dealt_cv);
 }
 
+static void
+set_caught_up(MoPublisher *pub)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	SpinLockAcquire(&pub->slot->mutex);
+	pub->slot->caught_up_at = now;
+	SpinLockRelease(&pub->slot->mutex);
+}
+
 /* A batch's Kafka transaction is committed. */
 void
 mo_progress_committed(MoPublisher *pub, MoBatch *batch)
@@ -287,6 +297,9 @@ mo_progress_idle(MoPublisher *pub)
 	XLogRecPtr	foreign;
 
 	set_dealt(pub, here);
+	/* Behind a standby's limit there may be more. */
+	if (mo_decode_limit(pub->decoder) == MO_LIMIT_FLUSHED)
+		set_caught_up(pub);
 	if (pub->progress_asked != InvalidXLogRecPtr || here <= known)
 		return;
 	foreign = here - Max(known, pub->progress_record);

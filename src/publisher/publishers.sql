@@ -381,7 +381,7 @@ BEGIN
            g.attention, g.attention_detail, g.attention_hint, g.attention_since,
            CASE WHEN everything THEN s.error END, CASE WHEN everything THEN s.hint END, s.error_at,
            s.lag_bytes,
-           CASE WHEN s.lag_bytes > 0 THEN clock_timestamp() - s.last_commit_time END,
+           CASE WHEN s.lag_bytes > 0 THEN clock_timestamp() - greatest(s.last_commit_time, s.caught_up_at) END,
            s.retained_wal_bytes,
            s.transactions, s.events, s.bytes, s.kafka_transactions, s.dead_letters,
            s.last_publish_time, s.slot_lsn, s.decoded_lsn, s.marker_lsn, s.progress_lsn,
@@ -407,7 +407,7 @@ COMMENT ON COLUMN mesh_outbox.publishers.state IS
 COMMENT ON COLUMN mesh_outbox.publishers.since IS 'since when it is in this state';
 COMMENT ON COLUMN mesh_outbox.publishers.attention IS 'what a person must decide with resume_publisher(); NULL when all is well';
 COMMENT ON COLUMN mesh_outbox.publishers.lag_bytes IS 'WAL that is not dealt with yet, in bytes; other traffic counts too';
-COMMENT ON COLUMN mesh_outbox.publishers.lag IS 'time since the commit of the last published transaction while WAL is not dealt with';
+COMMENT ON COLUMN mesh_outbox.publishers.lag IS 'for how long some WAL is not dealt with, at most: since all of it was, or since the commit of the last published transaction';
 COMMENT ON COLUMN mesh_outbox.publishers.retained_wal_bytes IS 'WAL that the server keeps for this publisher, in bytes';
 COMMENT ON COLUMN mesh_outbox.publishers.transactions IS 'PostgreSQL transactions published since the server started';
 COMMENT ON COLUMN mesh_outbox.publishers.events IS 'events published since the server started';

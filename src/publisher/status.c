@@ -27,7 +27,7 @@
 #include "publisher/hooks.h"
 #include "shmem.h"
 
-#define STATUS_COLUMNS 22
+#define STATUS_COLUMNS 23
 
 /* A wait looks again at least this often, ms: a slot may change its owner. */
 #define WAIT_STEP 1000
@@ -115,6 +115,7 @@ fill_row(Row *row, MoPublisherSlot *shared)
 	add_lsn(row, slot->progress_lsn);
 	add_lsn(row, slot->dealt_lsn);
 	add_time(row, slot->last_commit_time);
+	add_time(row, slot->caught_up_at);
 	add_time(row, slot->last_publish_time);
 	add_count(row, pg_atomic_read_u64(&shared->transactions));
 	add_count(row, pg_atomic_read_u64(&shared->events));

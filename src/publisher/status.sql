@@ -8,7 +8,7 @@ CREATE FUNCTION mesh_outbox.publisher_slots(
     OUT ready boolean,
     OUT slot_lsn pg_lsn, OUT decoded_lsn pg_lsn, OUT marker_lsn pg_lsn,
     OUT progress_lsn pg_lsn, OUT dealt_lsn pg_lsn,
-    OUT last_commit_time timestamptz, OUT last_publish_time timestamptz,
+    OUT last_commit_time timestamptz, OUT caught_up_at timestamptz, OUT last_publish_time timestamptz,
     OUT transactions bigint, OUT events bigint, OUT bytes bigint,
     OUT kafka_transactions bigint, OUT dead_letters bigint)
 RETURNS SETOF record
@@ -32,7 +32,7 @@ CREATE FUNCTION mesh_outbox.publisher_status(
     OUT slot_lsn pg_lsn, OUT decoded_lsn pg_lsn, OUT marker_lsn pg_lsn,
     OUT progress_lsn pg_lsn, OUT dealt_lsn pg_lsn,
     OUT retained_wal_bytes bigint, OUT lag_bytes bigint,
-    OUT last_commit_time timestamptz, OUT last_publish_time timestamptz,
+    OUT last_commit_time timestamptz, OUT caught_up_at timestamptz, OUT last_publish_time timestamptz,
     OUT transactions bigint, OUT events bigint, OUT bytes bigint,
     OUT kafka_transactions bigint, OUT dead_letters bigint)
 RETURNS SETOF record
@@ -57,7 +57,7 @@ AS $$
            coalesce(s.dealt_lsn, r.confirmed_flush_lsn),
            pg_wal_lsn_diff(here.lsn, r.restart_lsn)::bigint,
            pg_wal_lsn_diff(here.lsn, greatest(s.dealt_lsn, r.confirmed_flush_lsn))::bigint,
-           s.last_commit_time, s.last_publish_time,
+           s.last_commit_time, s.caught_up_at, s.last_publish_time,
            s.transactions, s.events, s.bytes, s.kafka_transactions, s.dead_letters
     FROM mesh_outbox.publisher AS p
     CROSS JOIN here

@@ -40,6 +40,16 @@ $node->safe_psql('postgres', q(SELECT mesh_outbox.resume_publisher('main')));
 ok(wait_published($node), 'resumed');
 is_deeply([ sort(values_of(consume($brokers, 'sales.orders'))) ], [ 'first', 'paused' ], 'it comes out');
 
+note 'other traffic, long after the last event, is no lag';
+$node->safe_psql('postgres', 'CREATE TABLE other (n int)');
+my $lag;
+ok(until_true('a lag in bytes', sub {
+	$lag = $node->safe_psql('postgres', q(
+		INSERT INTO other SELECT generate_series(1, 100);
+		SELECT lag < '5 s' FROM mesh_outbox.publishers
+		WHERE lag_bytes > 0 AND last_published_at < clock_timestamp() - interval '5 s')) }), 'WAL to be read');
+is($lag, 't', 'it is counted from when all was dealt with');
+
 note 'a pause that is rolled back';
 $node->safe_psql('postgres', q(BEGIN; SELECT mesh_outbox.pause_publisher('main', reason => 'x'); ROLLBACK));
 emit($node, 'not-paused' => 1);
