@@ -49,6 +49,26 @@ SELECT severity, rule, path, breaks, message FROM mesh_outbox.check_contract('sa
     schema => '{"type": "object", "properties": {"id": {"type": "integer"}, "at": {"type": "string"}}, "required": ["id", "at"]}');
 SELECT mesh_outbox.check_contract('sales.orders', 'OrderPlaced', key => '/id', max_lateness => '-1 day', schema => '{}');
 
+-- A lateness beyond all time is none; times are those that readers can read.
+\o /dev/null
+SELECT mesh_outbox.propose_contract('sales.orders', 'OrderKept', key => '/id', event_time => '/at', description => 'somebody keeps it',
+    max_lateness => '10000 years', schema => '{"type": "object", "properties": {"id": {"type": "integer"}, "at": {"type": "string"}}, "required": ["id"]}');
+SELECT mesh_outbox.activate_contract('sales.orders', 'OrderKept', '1.0.0');
+\o
+INSERT INTO sales.outbox (event_type, payload) VALUES ('OrderKept', '{"id": 1, "at": "0001-01-01T00:00:00Z"}') RETURNING event_time;
+INSERT INTO sales.outbox (event_type, payload) VALUES ('OrderKept', '{"id": 1, "at": "0001-01-01T00:00:00+01:00"}');
+INSERT INTO sales.outbox (event_type, payload) VALUES ('OrderKept', '{"id": 1, "at": "9999-12-31T23:59:59-01:00"}');
+INSERT INTO sales.outbox (event_type, payload, event_time) VALUES ('OrderKept', '{"id": 1}', '10000-01-01');
+INSERT INTO sales.outbox (event_type, payload, event_time) VALUES ('OrderKept', '{"id": 1}', '9999-12-31 23:59:59');
+INSERT INTO sales.outbox (event_type, payload, event_time) VALUES ('OrderKept', '{"id": 1}', '4000-01-01 BC');
+CREATE TABLE sales.parted (event_type text, payload jsonb, created_at timestamptz) PARTITION BY RANGE (created_at);
+CREATE TABLE sales.parted_1 PARTITION OF sales.parted DEFAULT;
+\o /dev/null
+SELECT mesh_outbox.attach_outbox('sales.parted', product => 'sales.orders');
+\o
+INSERT INTO sales.parted (event_type, payload, event_time, created_at) VALUES ('OrderKept', '{"id": 1}', now(), 'infinity');
+INSERT INTO sales.parted (event_type, payload, event_time, created_at) VALUES ('OrderKept', '{"id": 1}', now(), '12026-01-01');
+
 RESET ROLE;
 DROP EXTENSION mesh_outbox CASCADE;
 DROP SCHEMA sales CASCADE;

@@ -303,8 +303,8 @@ stamp_event_time(Event *event)
 	if (!is_null(event, MO_COLUMN_EVENT_TIME))
 	{
 		time = DatumGetTimestampTz(get(event, MO_COLUMN_EVENT_TIME));
-		if (TIMESTAMP_NOT_FINITE(time))
-			mo_refuse_infinite_time(&event->row);
+		if (!mo_event_time_is_usual(time))
+			mo_refuse_time(&event->row, MO_COLUMN_EVENT_TIME, time);
 	}
 	else
 	{
@@ -334,8 +334,16 @@ stamp_event_id(Event *event)
 static void
 stamp_created_at(Event *event)
 {
+	TimestampTz time;
+
 	if (!event->table->is_partition || is_null(event, MO_COLUMN_CREATED_AT))
+	{
 		stamp(event, MO_COLUMN_CREATED_AT, TimestampTzGetDatum(event->now));
+		return;
+	}
+	time = DatumGetTimestampTz(get(event, MO_COLUMN_CREATED_AT));
+	if (!mo_event_time_is_usual(time))
+		mo_refuse_time(&event->row, MO_COLUMN_CREATED_AT, time);
 }
 
 /* Negative: the row goes to the dead letters instead of the topic. */

@@ -124,18 +124,43 @@ parse_time(const char *text, int len, TimestampTz *time)
 	return tm2timestamp(&tm, usecs, &zone, time) == 0;
 }
 
+static TimestampTz
+year_begins(int year)
+{
+	return (int64) (date2j(year, 1, 1) - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY;
+}
+
+bool
+mo_event_time_is_usual(TimestampTz time)
+{
+	return time >= year_begins(1) && time < year_begins(10000);
+}
+
+/* The zone may lead out of the years that the text itself is in. */
 bool
 mo_event_time_read(const JsonbValue *value, TimestampTz *time)
 {
 	return value->type == jbvString &&
-		parse_time(value->val.string.val, value->val.string.len, time);
+		parse_time(value->val.string.val, value->val.string.len, time) &&
+		mo_event_time_is_usual(*time);
+}
+
+/* What is farther back than any timestamp overflows; nothing is that late. */
+static bool
+reaches_back_too_far(TimestampTz inserted_at, const Interval *max_lateness)
+{
+	double		days = max_lateness->month * 31.0 + max_lateness->day;
+
+	return (double) inserted_at - (double) MIN_TIMESTAMP <=
+		days * USECS_PER_DAY + max_lateness->time;
 }
 
 bool
 mo_event_time_is_late(TimestampTz time, TimestampTz inserted_at,
 					  const Interval *max_lateness)
 {
-	if (max_lateness == NULL)
+	if (max_lateness == NULL || TIMESTAMP_NOT_FINITE(inserted_at) ||
+		reaches_back_too_far(inserted_at, max_lateness))
 		return false;
 	return time < DatumGetTimestampTz(
 		DirectFunctionCall2(timestamptz_mi_interval,

@@ -11,6 +11,9 @@
 #include "datatype/timestamp.h"
 #include "utils/jsonb.h"
 
+/* Can RFC 3339 say it?  It knows the years 1 to 9999. */
+extern bool mo_event_time_is_usual(TimestampTz time);
+
 /* A payload's RFC 3339 date-time; false when the value is none. */
 extern bool mo_event_time_read(const JsonbValue *value, TimestampTz *time);
 

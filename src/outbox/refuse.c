@@ -484,14 +484,21 @@ mo_refuse_event_time(const MoRefusedRow *row, const JsonbValue *value)
 }
 
 void
-mo_refuse_infinite_time(const MoRefusedRow *row)
+mo_refuse_time(const MoRefusedRow *row, MoColumn column, TimestampTz time)
 {
-	mo_refusals_note(row->rel, row->event_type, "event_time");
+	const char *rule = column == MO_COLUMN_EVENT_TIME ? "event_time" :
+		"created_at";
+
+	mo_refusals_note(row->rel, row->event_type, rule);
 	ereport(ERROR,
 			(errcode(ERRCODE_CHECK_VIOLATION),
-			 errmsg("event time of event \"%s\" is infinite", row->event_type),
+			 errmsg(TIMESTAMP_NOT_FINITE(time) ?
+					"%s of event \"%s\" is infinite" :
+					"%s of event \"%s\" is not in the years 1 to 9999",
+					column == MO_COLUMN_EVENT_TIME ? "event time" : rule,
+					row->event_type),
 			 errhint("Leave the column out: it is filled with the current time."),
-			 err_rule(row, MO_COLUMN_EVENT_TIME, "event_time")));
+			 err_rule(row, column, rule)));
 }
 
 void

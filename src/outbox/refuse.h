@@ -8,6 +8,8 @@
 #ifndef MO_REFUSE_H
 #define MO_REFUSE_H
 
+#include "datatype/timestamp.h"
+
 #include "compat.h"
 #include "outbox/registry.h"
 
@@ -49,7 +51,8 @@ pg_noreturn extern void mo_refuse_other_key(const MoRefusedRow *row,
 /* The key is not as its own schema wants it. */
 pg_noreturn extern void mo_refuse_key_schema(const MoRefusedRow *row,
 											 const MoViolation *first);
-pg_noreturn extern void mo_refuse_infinite_time(const MoRefusedRow *row);
+pg_noreturn extern void mo_refuse_time(const MoRefusedRow *row,
+									   MoColumn column, TimestampTz time);
 pg_noreturn extern void mo_refuse_late(const MoRefusedRow *row,
 									   TimestampTz time);
 

@@ -287,10 +287,10 @@ try_given_time(const Trial *trial)
 	MoViolation violation = {
 		.instance_pointer = "",
 		.keyword = "event_time",
-		.message = "the event time is infinite",
+		.message = "the event time is infinite or not in the years 1 to 9999",
 	};
 
-	if (trial->has_time && TIMESTAMP_NOT_FINITE(trial->time))
+	if (trial->has_time && !mo_event_time_is_usual(trial->time))
 		put_violation(trial, &violation, MO_ENFORCE_ENFORCE);
 }
 

@@ -51,6 +51,6 @@ CREATE VIEW mesh_outbox.refusals AS
 COMMENT ON VIEW mesh_outbox.refusals IS
     'whose events were refused lately, rolled back or not: the 128 latest kinds of the server, none without preload; for administrators, pg_monitor and the owners of the outbox';
 COMMENT ON COLUMN mesh_outbox.refusals.reason IS
-    'what is wrong: event_type (not in force, or not known), payload, key, key_schema, event_time, lateness or headers';
+    'what is wrong: event_type (not in force, or not known), payload, key, key_schema, event_time, created_at, lateness or headers';
 COMMENT ON COLUMN mesh_outbox.refusals.events IS 'how many, since the last hour without one of the kind';
 GRANT SELECT ON mesh_outbox.refusals TO PUBLIC;
