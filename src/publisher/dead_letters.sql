@@ -84,20 +84,28 @@ DECLARE
     columns text;
     event mesh_outbox.control_event;
     major int;
+    found bigint;
 BEGIN
     SELECT string_agg(quote_ident(coalesce(outbox.columns ->> c, c)), ', ' ORDER BY n) INTO columns
     FROM unnest('{event_id,event_type,major_version,key,payload,event_time,headers,correlation_id,causation_id,traceparent,created_at}'::text[])
          WITH ORDINALITY u (c, n);
     SELECT e.event_id, e.event_type, e.major, e.key, e.payload, e.event_time, e.headers, e.correlation_id, e.causation_id,
-           e.traceparent, e.created_at
+           e.traceparent, e.created_at, e.found
     INTO event.event_id, event.event_type, major, event.key, event.payload, event.event_time, event.headers,
-         event.correlation_id, event.causation_id, event.traceparent, event.created_at
+         event.correlation_id, event.causation_id, event.traceparent, event.created_at, found
     FROM mesh_outbox.read_as(
         mesh_outbox.reader_of(outbox),
-        format('SELECT %s FROM %s WHERE %I = $1', columns, outbox.relation, coalesce(outbox.columns ->> 'event_id', 'event_id')),
+        format('SELECT %s, count(*) OVER () FROM %s WHERE %I = $1', columns, outbox.relation, coalesce(outbox.columns ->> 'event_id', 'event_id')),
         letter.event_id)
         AS e (event_id uuid, event_type text, major int, key text, payload jsonb, event_time timestamptz, headers jsonb,
-              correlation_id text, causation_id text, traceparent text, created_at timestamptz);
+              correlation_id text, causation_id text, traceparent text, created_at timestamptz, found bigint);
+    -- in a partitioned outbox nothing keeps ids apart
+    IF found > 1 THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'cardinality_violation',
+            MESSAGE = format('cannot retry dead letter %s: outbox %s has %s events with its id', letter.dead_letter_id, outbox.relation, found),
+            HINT = 'Insert it again with an id of its own, and give it up with mesh_outbox.discard_dead_letters().';
+    END IF;
     event.outbox_id := outbox.outbox_id;
     event.publisher_id := (SELECT p.publisher_id FROM mesh_outbox.publisher p
                            JOIN mesh_outbox.progress g USING (publisher_id)
