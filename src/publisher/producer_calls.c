@@ -21,6 +21,8 @@
  */
 #include "postgres.h"
 
+#include "utils/timestamp.h"
+
 #include "publisher/producer_internal.h"
 
 /* ----------------------------------------------------------------
@@ -195,7 +197,8 @@ mo_producer_produce(MoProducer *producer, int lane, MoRecord *record,
 							 RD_KAFKA_V_END);
 	if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
 	{
-		producer->undelivered[lane]++;
+		if (producer->undelivered[lane]++ == 0)
+			producer->reported_at[lane] = GetCurrentTimestamp();
 		return MO_PRODUCE_OK;
 	}
 

@@ -73,6 +73,7 @@ take_reports(MoProducer *producer, int lane, rd_kafka_event_t *event)
 {
 	const rd_kafka_message_t *message;
 
+	producer->reported_at[lane] = GetCurrentTimestamp();
 	while ((message = rd_kafka_event_message_next(event)) != NULL)
 	{
 		MoRecord   *record = message->_private;
@@ -237,6 +238,29 @@ call_trouble(MoProducer *producer, TimestampTz *since, char *text,
 	return found;
 }
 
+/*
+ * Records that nobody acknowledges: their topic was deleted, or the leader of
+ * a partition is gone.  librdkafka waits for it without a word.
+ */
+static bool
+record_trouble(MoProducer *producer, TimestampTz *since, char *text,
+			   size_t size)
+{
+	TimestampTz oldest = GetCurrentTimestamp() - TROUBLE_AGE;
+
+	for (int i = 0; i < MO_TRANSACTIONAL_LANES; i++)
+	{
+		if (producer->undelivered[i] == 0 || producer->reported_at[i] >= oldest)
+			continue;
+		*since = producer->reported_at[i];
+		snprintf(text, size, INT64_FORMAT
+				 " records are not acknowledged: a topic or the leader of a partition is missing, or slow",
+				 producer->undelivered[i]);
+		return true;
+	}
+	return false;
+}
+
 /* Trouble that ends within a second is none. */
 const char *
 mo_producer_trouble(MoProducer *producer, TimestampTz *since)
@@ -245,7 +269,8 @@ mo_producer_trouble(MoProducer *producer, TimestampTz *since)
 	char		text[320] = "";
 	bool		call;
 
-	call = call_trouble(producer, since, text, sizeof(text), &last_success);
+	call = call_trouble(producer, since, text, sizeof(text), &last_success) ||
+		record_trouble(producer, since, text, sizeof(text));
 	if (last_success > producer->outage_latest)
 	{
 		producer->outage_since = 0;

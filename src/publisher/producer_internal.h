@@ -133,6 +133,8 @@ struct MoProducer
 	rd_kafka_queue_t *queues[MO_LANES];
 	int64		undelivered[MO_TRANSACTIONAL_LANES];
 	int64		failed[MO_TRANSACTIONAL_LANES];
+	TimestampTz reported_at[MO_TRANSACTIONAL_LANES];	/* or when the first
+														 * was produced */
 	MoTopic    *topics;
 
 	/* The last error that came without a call: first and latest time. */

@@ -144,4 +144,14 @@ my $dead = $node->safe_psql('postgres', q(SELECT count(*) FROM mesh_outbox.dead_
 is($dead + grep({ /^crash-/ } values_of(consume($kafka, 'sales.crash'))), 2, 'each event is here or there');
 is_deeply([ grep { $_ eq 'crash-good' } values_of(consume($kafka, 'sales.orders')) ], ['crash-good'], 'once');
 
+note 'a topic that is deleted while it is written to';
+kafka('delete', $kafka, 'sales.orders');
+emit($node, unwritten => 1);
+ok(wait_state($node, 'waiting for broker'), 'the publisher says that it waits');
+like(status($node)->{last_error}, qr/records are not acknowledged/, 'and for what');
+kafka('create', $kafka, 'sales.orders', 3);
+ok(wait_published($node), 'goes on when it is there again');
+is_deeply([ values_of(consume($kafka, 'sales.orders')) ], ['unwritten'], 'once');
+is(status($node)->{state}, 'streaming', 'and says so');
+
 done_testing();
