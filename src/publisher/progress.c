@@ -91,7 +91,7 @@ ledger_add_offsets(MoLedgerSpan *span, const MoBatch *batch)
 			}
 		}
 		entry->last = event->record.offset;
-		entry->events++;
+		entry->events += !event->closing;
 	}
 }
 

@@ -105,5 +105,9 @@ ok(wait_published($node), 'published');
 is_deeply([ map { [ $_->{key}, $_->{value}, header($_, 'mesh_outbox_part') ] }
 	  grep { header($_, 'mesh_outbox_last_part') } consume($kafka, 'sales.latest') ],
 	[ [ '', '', 2 ] ], 'its key is empty');
+my $ledger = q(SELECT p.value FROM mesh_outbox.batches b, jsonb_each(b.offsets -> 'sales.latest') p WHERE p.key = '0');
+ok(until_true('the ledger', sub { $node->safe_psql('postgres', $ledger) ne '' }), 'in the ledger');
+is($node->safe_psql('postgres', qq(SELECT sum((l.value ->> 2)::int) FROM mesh_outbox.batches b,
+	jsonb_each(b.offsets -> 'sales.latest') l)), '20', 'where it is no event');
 
 done_testing();
