@@ -5,7 +5,8 @@ Knows nothing of mesh_outbox but the names on the wire.  Input:
   events      what committed transactions inserted (the producers' own log
               table, written in the same transactions)
   records     what a read-committed consumer read, from the first offset to
-              the end, of every topic
+              the end, of every topic, but for:
+  ends        records without a value, which end a split transaction
   kafka_tx    (topic, partition) -> {offset: Kafka transaction}, committed
               data records only, read from the broker's log segments
   batches     the ledger's rows
@@ -21,8 +22,11 @@ Event = namedtuple("Event", "event_id tx topic key seq")
 # "version" is that of the record's contract.  A control event is an event as
 # others are, but for its key, which is none: it has a partition instead, and
 # its version is the one in force from there on.
-Record = namedtuple("Record", "topic partition offset key event_id tx seq sequence version",
-                    defaults=(None,))
+# "part" and "last" are None and False but in transactions that were split.
+Record = namedtuple("Record", "topic partition offset key event_id tx seq sequence version part last",
+                    defaults=(None, None, False))
+# Not an event: says that a split transaction is over.
+End = namedtuple("End", "topic partition offset sequence part last")
 Batch = namedtuple("Batch", "batch_no first_lsn last_lsn transactions events offsets")
 
 SHOWN = 5       # violations of a kind that are told; the rest are counted
@@ -165,6 +169,37 @@ def whole(v, records, kafka_tx, split_allowed):
               for places in groups.values() for place, txns in places.items() if len(txns) > 1])
 
 
+def in_parts(v, records, ends, kafka_tx, split):
+    """A consumer can tell a split transaction's parts, and when it has all:
+    each part in one Kafka transaction of its own, in order, the last record
+    says so, and no other does.  "split": transactions that may be."""
+    names = {r.tx for r in records if r.part is not None}
+    v.of("part of a whole", [f"{tx} has parts" for tx in names - set(split)])
+    v.of("part not said", [f"{r.tx} at {r.topic}/{r.partition}/{r.offset}"
+                           for r in records if r.tx in names and r.part is None])
+    groups = defaultdict(list)
+    for r in [r for r in records if r.part is not None] + list(ends):
+        groups[r.sequence.split("-")[0]].append(r)
+    wrong, mixed = [], []
+    for lsn, group in groups.items():
+        group.sort(key=lambda r: r.sequence)
+        numbers = [r.part for r in group]
+        if [r.last for r in group] != [False] * (len(group) - 1) + [True]:
+            wrong.append(f"the transaction at {lsn}: {sum(r.last for r in group)} of {len(group)}"
+                         f" records say that it ends, the last one {group[-1].last}")
+        if numbers != sorted(numbers) or numbers[0] != 1:
+            wrong.append(f"the transaction at {lsn} has parts {sorted(set(numbers))}, or not in order")
+        of_part, of_txn = defaultdict(set), defaultdict(set)
+        for r in group:
+            txn = kafka_tx[r.topic, r.partition].get(r.offset)
+            of_part[r.topic, r.partition, r.part].add(txn)
+            of_txn[r.topic, r.partition, txn].add(r.part)
+        mixed += [f"the transaction at {lsn}: {k[0]}/{k[1]} {k[2]}: {sorted(x)}"
+                  for d in (of_part, of_txn) for k, x in d.items() if len(x) > 1]
+    v.of("end not said", wrong)
+    v.of("parts mixed", mixed)
+
+
 def atomic_view(v, records, kafka_tx):
     """The consumer saw just what the broker's log says was committed."""
     seen = defaultdict(set)
@@ -178,12 +213,13 @@ def atomic_view(v, records, kafka_tx):
     v.of("consumer and log differ", bad)
 
 
-def ledger(v, records, batches, complete):
-    """Ledger rows name real offsets, do not overlap, and count right; when
-    "complete", every record is in one."""
+def ledger(v, records, ends, batches, complete):
+    """Ledger rows name real offsets, do not overlap, and count events right;
+    when "complete", every record is in one."""
     at = defaultdict(dict)
     for r in records:
         at[r.topic, r.partition][r.offset] = r
+    other = {(r.topic, r.partition, r.offset) for r in ends}
     covered = defaultdict(set)
     wrong, overlap = [], []
     for b in sorted(batches, key=lambda b: b.batch_no):
@@ -196,7 +232,7 @@ def ledger(v, records, batches, complete):
                 if len(inside) != count:
                     wrong.append(f"batch {b.batch_no} {topic}/{partition} {first}..{last}:"
                                  f" {count} events, {len(inside)} records")
-                if first not in at[place] or last not in at[place]:
+                if not all(o in at[place] or (*place, o) in other for o in (first, last)):
                     wrong.append(f"batch {b.batch_no} {topic}/{partition}: no record at"
                                  f" {first} or {last}")
                 if covered[place] & inside:
@@ -212,13 +248,14 @@ def ledger(v, records, batches, complete):
 
 
 def check(events, records, kafka_tx, batches, dead=(), partitions=None,
-          split_allowed=(), ledger_complete=False, first_version=None):
+          split_allowed=(), ledger_complete=False, first_version=None, ends=()):
     v = Violations()
     dead = set(dead)
     exactly_once(v, events, records, dead)
     in_order(v, records, partitions)
     announced(v, records, first_version)
-    atomic_view(v, records, kafka_tx)
+    atomic_view(v, [*records, *ends], kafka_tx)
     whole(v, records, kafka_tx, set(split_allowed))
-    ledger(v, records, batches, ledger_complete)
+    in_parts(v, records, ends, kafka_tx, split_allowed)
+    ledger(v, records, ends, batches, ledger_complete)
     return v

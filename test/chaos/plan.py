@@ -27,6 +27,8 @@ WORLD = [
 ONCE = [
     Round("huge", "whole", 3000),
     Round("huge", "split", 12000),
+    Round("huge", "dead end", 12000),
+    Round("huge", "dead part", 10000),
     Round("clone", "behind", 0),
     Round("clone", "diverged", 0),
 ]

@@ -18,7 +18,7 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import segments                                                 # noqa: E402
-from checker import Batch, Event, Record, check                 # noqa: E402
+from checker import Batch, End, Event, Record, check                 # noqa: E402
 from plan import fault_points, plan                             # noqa: E402
 from server import Server, alive                                # noqa: E402
 from workload import FIRST_VERSION, TOPICS, Activation, Workload, add_product, setup    # noqa: E402
@@ -372,13 +372,16 @@ class Chaos:
         self.server.sql("SELECT mesh_outbox.resume_publisher(%s)", PUBLISHER)
 
     def do_huge(self, what, rows):
-        """A big transaction, and a crash in the middle of its way to Kafka."""
+        """A big transaction, and a crash in the middle of its way to Kafka.
+        The last events become dead letters, or all of its last part: parts
+        behind the first have 2,500 events."""
         name = f"huge-{what}-{self.orders}"
-        if what == "split":
+        if what != "whole":
             self.split_allowed.add(name)
         position = self.server.log_position()
         orders = []
-        self.workload.huge(name, rows, lambda: orders.append(self.order("batch_delivered", "crash", 2)))
+        self.workload.huge(name, rows, lambda: orders.append(self.order("batch_delivered", "crash", 2)),
+                           flawed=3 if what.startswith("dead") else 0)
         self.await_order(orders[0], position)
         self.server.fault("")
         self.server.wait_up()
@@ -494,24 +497,30 @@ class Chaos:
                          FIRST_VERSION)
                      for p in range(TOPICS[topic])]
         expected_dead = {str(i) for i, in self.server.sql(
-            "SELECT event_id FROM chaos.log WHERE poison")}
+            "SELECT event_id FROM chaos.log WHERE dead")}
         dead = {str(i) for i, in self.server.sql("SELECT event_id FROM mesh_outbox.dead_letters")}
         batches = [Batch(*row) for row in self.server.sql(
             "SELECT batch_no, first_lsn::text, last_lsn::text, transactions, events, offsets"
             " FROM mesh_outbox.batches WHERE publisher = %s", PUBLISHER)]
         existing = self.cluster.admin().list_topics(timeout=PATIENCE_S).topics
         topics = [t for t in TOPICS if t in existing]
-        records = [record(m) for m in consume(self.cluster.bootstrap, topics)]
+        records, ends = [], []
+        for m in consume(self.cluster.bootstrap, topics):
+            if m.value():
+                records.append(record(m))
+            else:
+                ends.append(end(m))
         kafka_tx = {(t, p): segments.committed(
             os.path.join(self.cluster.dir, "data1", f"{t}-{p}"))
             for t in topics for p in range(TOPICS[t])}
         found = check(events + announced, records, kafka_tx, batches, dead, TOPICS,
-                      self.split_allowed, first_version=FIRST_VERSION)
+                      self.split_allowed, first_version=FIRST_VERSION, ends=ends)
         if dead != expected_dead:
             found.append(f"dead letters: {len(dead)}, expected {len(expected_dead)}")
         print(f"  {len(events)} committed events in {self.workload.transactions} transactions,"
               f" {len(announced)} control events,"
-              f" {len(records)} seen, {len(dead)} dead letters, {len(batches)} ledger rows,"
+              f" {len(records)} seen, {len(dead)} dead letters, {len(ends)} records that end a"
+              f" split transaction, {len(batches)} ledger rows,"
               f" {sum(len(set(x.values())) for x in kafka_tx.values())} Kafka transaction parts")
         return found
 
@@ -523,6 +532,16 @@ class Chaos:
         self.cluster.stop()
 
 
+def part(headers):
+    return int(headers["mesh_outbox_part"]) if "mesh_outbox_part" in headers else None
+
+
+def end(m):
+    headers = {k: v.decode() for k, v in m.headers()}
+    return End(m.topic(), m.partition(), m.offset(), headers["mesh_outbox_sequence"],
+               part(headers), "mesh_outbox_last_part" in headers)
+
+
 def record(m):
     headers = {k: v.decode() for k, v in m.headers()}
     body = json.loads(m.value())
@@ -532,7 +551,8 @@ def record(m):
                       f"activation of {topic} {version}", 0, headers["ce_sequence"], version)
     return Record(m.topic(), m.partition(), m.offset(), m.key().decode(), headers["ce_id"],
                   body["tx"], body["seq"], headers.get("ce_sequence"),
-                  headers["ce_dataschema"].rsplit(":", 1)[1])
+                  headers["ce_dataschema"].rsplit(":", 1)[1],
+                  part(headers), "mesh_outbox_last_part" in headers)
 
 
 def main():

@@ -9,7 +9,8 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import segments                                                 # noqa: E402
-from checker import Batch, Event, Record, check, murmur2        # noqa: E402
+from checker import (Batch, End, Event, Record, Violations, check, in_parts,    # noqa: E402
+                     murmur2)
 
 PARTITIONS = {"a": 3, "b": 2}
 
@@ -262,6 +263,67 @@ class Checker(unittest.TestCase):
     def test_ledger_missing(self):
         del self.run_.batches[4]
         self.caught("not in the ledger")
+
+
+class Parts(unittest.TestCase):
+    """A transaction of six events in three parts, which an empty record may end."""
+
+    def setUp(self):
+        self.records = [Record("a", 0, n, "k", f"id-{n}", "big", n, f"07-{n:03}", None, 1 + n // 2, n == 5)
+                        for n in range(6)]
+        self.ends = []
+        self.kafka_tx = {("a", 0): {n: (7, n // 2) for n in range(7)}}
+
+    def found(self, split=("big",)):
+        v = Violations()
+        in_parts(v, self.records, self.ends, self.kafka_tx, split)
+        return v
+
+    def caught(self, kind, **more):
+        self.assertTrue(any(line.startswith(kind + ":") for line in self.found(**more)), self.found(**more))
+
+    def end_apart(self):
+        """The last event is a dead letter."""
+        r = self.records.pop()
+        self.ends.append(End("a", 0, 6, r.sequence, 3, True))
+        self.kafka_tx["a", 0][6] = (7, 2)
+
+    def test_clean(self):
+        self.assertEqual([], self.found())
+        self.end_apart()
+        self.assertEqual([], self.found())
+
+    def test_no_end(self):
+        self.records[5] = self.records[5]._replace(last=False)
+        self.caught("end not said")
+
+    def test_no_end_apart(self):
+        self.end_apart()
+        self.ends.clear()
+        self.caught("end not said")
+
+    def test_early_end(self):
+        self.records[3] = self.records[3]._replace(last=True)
+        self.caught("end not said")
+
+    def test_first_part_missing(self):
+        del self.records[:2]
+        self.caught("end not said")
+
+    def test_no_part(self):
+        self.records[2] = self.records[2]._replace(part=None)
+        self.caught("part not said")
+
+    def test_not_to_be_split(self):
+        self.caught("part of a whole", split=())
+
+    def test_part_over_kafka_transactions(self):
+        self.kafka_tx["a", 0][3] = (7, 9)
+        self.caught("parts mixed")
+
+    def test_parts_in_one_kafka_transaction(self):
+        self.kafka_tx["a", 0].update({4: (7, 1), 5: (7, 1)})
+        self.caught("parts mixed")
 
 
 class Segments(unittest.TestCase):

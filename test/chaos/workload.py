@@ -13,8 +13,11 @@ import psycopg
 
 from kafka import PATIENCE_S
 
-TOPICS = {"chaos.a": 4, "chaos.b": 3, "chaos.c": 1}     # topic -> partitions
+TOPICS = {"chaos.a": 4, "chaos.b": 3, "chaos.c": 1, "chaos.d": 2}   # topic -> partitions
 KEYS = 20
+# Takes flawed events, which become dead letters.
+QUARANTINED = "chaos.d"
+FLAWED = 0.3
 # The broker refuses what is larger; also a request of many small messages,
 # which is the harder case: nothing in it is to blame.
 LIMITS = {"chaos.b": 50000}
@@ -23,10 +26,11 @@ POISON = 60000          # bytes; for chaos.b
 SETUP = """
 CREATE SCHEMA chaos;
 CREATE TABLE chaos.log (tx text, topic text, key text, seq bigint, event_id uuid,
-                        poison boolean);
+                        dead boolean);
 CREATE TABLE chaos.key (topic text, key text, seq bigint NOT NULL DEFAULT 0,
                         PRIMARY KEY (topic, key)) WITH (fillfactor = 50);
-CREATE FUNCTION chaos.emit(tx text, t text, k text, n bigint, pad int) RETURNS void
+CREATE FUNCTION chaos.emit(tx text, t text, k text, n bigint, pad int, flawed boolean DEFAULT false)
+RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE base bigint;
 BEGIN
@@ -34,19 +38,21 @@ BEGIN
     EXECUTE format($q$
         WITH i AS (INSERT INTO %I.%I (event_type, payload)
                    SELECT 'ThingHappened',
-                          jsonb_build_object('tx', $1, 'key', $3, 'seq', $4 + g,
+                          jsonb_build_object('tx', $1, 'key', $3, 'seq', $4 + g, 'flawed', $7,
                                              'pad', (SELECT coalesce(string_agg(md5(random()::text), ''), '')
                                                      FROM generate_series(1, $6 / 32) WHERE g > 0))
                    FROM generate_series(1, $5) g RETURNING event_id, payload)
-        INSERT INTO chaos.log SELECT $1, $2, $3, (payload->>'seq')::bigint, event_id, $6 > 50000
+        INSERT INTO chaos.log SELECT $1, $2, $3, (payload->>'seq')::bigint, event_id,
+                                     $6 > 50000 OR $7
         FROM i$q$, 'chaos', 'out_' || split_part(t, '.', 2))
-    USING tx, t, k, base, n, pad;
+    USING tx, t, k, base, n, pad, flawed;
 END $$;
 """
 
 SCHEMA = """{"type": "object",
  "properties": {"tx": {"type": "string"}, "key": {"type": "string"},
-                "seq": {"type": "integer", "minimum": 1}, "pad": {"type": "string"}},
+                "seq": {"type": "integer", "minimum": 1}, "pad": {"type": "string"},
+                "flawed": {"const": false}},
  "required": ["tx", "key", "seq"]}"""
 FIRST_VERSION = "1.0.0"
 
@@ -66,6 +72,9 @@ def add_product(server, topic, partitions):
     server.sql("SELECT mesh_outbox.propose_contract(%s, 'ThingHappened', schema => %s,"
                " key => '/key', version => %s, description => 'a thing happened')", topic, SCHEMA, FIRST_VERSION)
     server.sql("SELECT mesh_outbox.activate_contract(%s, 'ThingHappened', %s)", topic, FIRST_VERSION)
+    if topic == QUARANTINED:
+        server.sql("SELECT mesh_outbox.set_enforcement(%s, 'ThingHappened', %s, 'quarantine', reason => 'chaos')",
+                   topic, FIRST_VERSION)
     # Every new version is like the one before; nothing is to be found out.
     server.sql("SELECT mesh_outbox.set_change_rules(%s, trial_events => 0)", topic)
     server.sql("SELECT mesh_outbox.create_outbox(%s, product => %s)",
@@ -130,9 +139,10 @@ class Producer(threading.Thread):
 
     def emit(self, conn, tx, keys):
         for topic, key in keys:
-            conn.execute("SELECT chaos.emit(%s, %s, %s, %s, %s)",
+            conn.execute("SELECT chaos.emit(%s, %s, %s, %s, %s, %s)",
                          [tx, topic, key, self.rng.choice([1, 1, 1, 2, 5]),
-                          self.rng.choice([0, 32, 200, 3000])])
+                          self.rng.choice([0, 32, 200, 3000]),
+                          topic == QUARANTINED and self.rng.random() < FLAWED])
 
     def keys(self, most=4):
         """Sorted: all transactions lock in the same order."""
@@ -234,10 +244,13 @@ class Workload:
             for gid, in c.execute("SELECT gid FROM pg_prepared_xacts").fetchall():
                 Producer.finish(c, gid)
 
-    def huge(self, name, rows, before_commit, topic="chaos.a", key="k1"):
+    def huge(self, name, rows, before_commit, flawed=0):
+        """So many rows, and behind them so many that become dead letters."""
         with self._server.connect() as c:
             c.execute("BEGIN")
-            c.execute("SELECT chaos.emit(%s, %s, %s, %s, 64)", [name, topic, key, rows])
+            c.execute("SELECT chaos.emit(%s, 'chaos.d', 'k1', %s, 64)", [name, rows])
+            if flawed:
+                c.execute("SELECT chaos.emit(%s, 'chaos.d', 'k2', %s, 64, true)", [name, flawed])
             before_commit()
             try:
                 c.execute("COMMIT")
