@@ -84,7 +84,8 @@ mo_pipeline_kill_event(MoPublisher *pub, MoBatch *batch, MoEvent *event,
 	event->dead = true;
 	event->dead_reason = reason;
 	event->dead_detail = mo_batch_copy(batch, detail);
-	ask_dead_letter(pub, batch, event);
+	if (!event->closing)
+		ask_dead_letter(pub, batch, event);
 }
 
 static bool
@@ -136,6 +137,9 @@ mark_last_part(MoBatch *batch)
 		}
 	}
 	end = &batch->events[batch->nevents - 1];
+	/* Refused, too: then nothing can say so. */
+	if (end->closing)
+		return;
 	mo_envelope_close(batch, batch->end_route, end->txn, end->ordinal,
 					  batch->last.part);
 }

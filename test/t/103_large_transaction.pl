@@ -110,4 +110,14 @@ ok(until_true('the ledger', sub { $node->safe_psql('postgres', $ledger) ne '' })
 is($node->safe_psql('postgres', qq(SELECT sum((l.value ->> 2)::int) FROM mesh_outbox.batches b,
 	jsonb_each(b.offsets -> 'sales.latest') l)), '20', 'where it is no event');
 
+note 'a topic that takes nothing, not even the record that would end the transaction';
+kafka('create', $kafka, 'sales.tiny', 3, 'max.message.bytes=100');
+extra_outbox($node, 'sales.tiny', 'sales.tiny');
+$node->safe_psql('postgres', q(
+	INSERT INTO sales.tiny (event_type, payload)
+	SELECT 'OrderPlaced', jsonb_build_object('id', 'tiny', 'n', g) FROM generate_series(1, 22) g));
+ok(wait_published($node), 'the stream goes on');
+is($node->safe_psql('postgres', q(SELECT count(*), count(DISTINCT event_id) FROM mesh_outbox.dead_letter
+	WHERE key = 'tiny')), '22|22', 'every event is a dead letter, and nothing else');
+
 done_testing();
