@@ -267,10 +267,7 @@ stream_commit(void *arg, const MoTransaction *txn, int64 rows)
 						  rows, pub->part + 1);
 	}
 	if (pub->part > 0)
-	{
 		number_part(pub);
-		batch->events[batch->nevents - 1].last_part = true;
-	}
 	batch->last.txn = *txn;
 	batch->last.ordinal = rows;
 	batch->last.complete = true;
