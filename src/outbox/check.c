@@ -294,6 +294,17 @@ check_lateness(Event *event, TimestampTz time)
 		mo_refuse_late(&event->row, time);
 }
 
+/* A time that came with the row; refused if no consumer could read it. */
+static TimestampTz
+given_time(Event *event, MoColumn column)
+{
+	TimestampTz time = DatumGetTimestampTz(get(event, column));
+
+	if (!mo_event_time_is_usual(time))
+		mo_refuse_time(&event->row, column, time);
+	return time;
+}
+
 /* When it happened: as given, else as the payload says, else now. */
 static void
 stamp_event_time(Event *event)
@@ -301,11 +312,7 @@ stamp_event_time(Event *event)
 	TimestampTz time = event->now;
 
 	if (!is_null(event, MO_COLUMN_EVENT_TIME))
-	{
-		time = DatumGetTimestampTz(get(event, MO_COLUMN_EVENT_TIME));
-		if (!mo_event_time_is_usual(time))
-			mo_refuse_time(&event->row, MO_COLUMN_EVENT_TIME, time);
-	}
+		time = given_time(event, MO_COLUMN_EVENT_TIME);
 	else
 	{
 		if (event->row.contract->event_time != NULL)
@@ -334,16 +341,10 @@ stamp_event_id(Event *event)
 static void
 stamp_created_at(Event *event)
 {
-	TimestampTz time;
-
-	if (!event->table->is_partition || is_null(event, MO_COLUMN_CREATED_AT))
-	{
+	if (event->table->is_partition && !is_null(event, MO_COLUMN_CREATED_AT))
+		(void) given_time(event, MO_COLUMN_CREATED_AT);
+	else
 		stamp(event, MO_COLUMN_CREATED_AT, TimestampTzGetDatum(event->now));
-		return;
-	}
-	time = DatumGetTimestampTz(get(event, MO_COLUMN_CREATED_AT));
-	if (!mo_event_time_is_usual(time))
-		mo_refuse_time(&event->row, MO_COLUMN_CREATED_AT, time);
 }
 
 /* Negative: the row goes to the dead letters instead of the topic. */
