@@ -131,11 +131,8 @@ BEGIN
                 END IF;
                 EXECUTE format('GRANT SELECT ON %s TO %s', part, new_owner);
             END LOOP;
-            PERFORM mesh_outbox.grant_insert(outbox.relation, r)
-            FROM unnest(ARRAY[new_owner, old_owner]) r
-            WHERE r = new_owner
-               OR EXISTS (SELECT FROM mesh_outbox.publish_grant g JOIN pg_roles o ON o.oid = g.role
-                          WHERE (g.product, g.role) = (outbox.product, r));
+            PERFORM mesh_outbox.grant_insert(outbox.relation, new_owner);
+            PERFORM mesh_outbox.apply_publish_grants(outbox.relation, outbox.product);
         END LOOP;
         PERFORM mesh_outbox.hold_role(new_owner, old_owner);
     END IF;

@@ -269,8 +269,7 @@ BEGIN
                    target.schema_name, target.table_name, outbox, from_value, to_value);
     part := format('%I.%I', target.schema_name, target.table_name)::regclass;
     PERFORM mesh_outbox.take_over(part, domain);
-    PERFORM mesh_outbox.grant_insert(part, g.role)
-    FROM mesh_outbox.publish_grant g JOIN pg_roles r ON r.oid = g.role WHERE g.product = parent.product;
+    PERFORM mesh_outbox.apply_publish_grants(part, parent.product);
     PERFORM mesh_outbox.guard_truncate(part, parent.outbox_id,
                                        coalesce((SELECT p.publisher_id FROM mesh_outbox.publisher p
                                                  WHERE p.name = parent.publisher), 0));

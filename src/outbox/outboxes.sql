@@ -190,6 +190,20 @@ $$;
 COMMENT ON FUNCTION mesh_outbox.grant_insert(regclass, regrole) IS 'lets a role insert events';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.grant_insert(regclass, regrole) FROM PUBLIC;
 
+-- A role that was dropped leaves its grant behind.
+CREATE FUNCTION mesh_outbox.apply_publish_grants(relation regclass, product text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM mesh_outbox.grant_insert(relation, g.role)
+    FROM mesh_outbox.publish_grant g JOIN pg_roles r ON r.oid = g.role
+    WHERE g.product = apply_publish_grants.product;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.apply_publish_grants(regclass, text) IS
+    'lets every role that may publish a product''s events insert into a table';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.apply_publish_grants(regclass, text) FROM PUBLIC;
+
 -- ---------------------------------------------------------------------
 -- Registration
 -- ---------------------------------------------------------------------
@@ -220,9 +234,7 @@ BEGIN
             register_outbox.attached)
     RETURNING outbox_id INTO new_id;
     PERFORM mesh_outbox.take_over(relation, product.domain);
-    PERFORM mesh_outbox.grant_insert(relation, g.role)
-    FROM mesh_outbox.publish_grant g JOIN pg_roles r ON r.oid = g.role
-    WHERE g.product = (register_outbox.product).name;
+    PERFORM mesh_outbox.apply_publish_grants(relation, product.name);
     PERFORM mesh_outbox.install_check(relation, new_id, coalesce(publisher.publisher_id, 0), columns);
     PERFORM mesh_outbox.install_conversion(o, v)
     FROM mesh_outbox.outbox o JOIN mesh_outbox.conversion v USING (product) WHERE o.outbox_id = new_id;
