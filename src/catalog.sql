@@ -337,5 +337,6 @@ CREATE TABLE mesh_outbox.publisher_event (
     to_lsn       pg_lsn,
     detail       text
 );
+CREATE INDEX publisher_event_of_publisher ON mesh_outbox.publisher_event (publisher_id);
 COMMENT ON TABLE mesh_outbox.publisher_event IS
     'record of pauses, resumes, LSN ranges in doubt and the decisions about them';
