@@ -57,7 +57,7 @@ typedef struct MoProducerConfig
 {
 	const char *brokers;		/* "embedded" starts librdkafka's own */
 	const char *options;		/* JSON object of librdkafka properties */
-	const char *transactional_id;	/* prefix; "-0" and "-1" are appended */
+	const char *transactional_id;	/* prefix; "-0", "-1", ... are appended */
 	const char *group;			/* the marker's group */
 	const char *marker_topic;	/* the marker's topic, partition 0 */
 	const char *client_id;
