@@ -70,6 +70,7 @@ typedef struct MoBatch
 	int64		bytes;			/* keys and values */
 	int64		transactions;	/* that end in it */
 	MoTransaction first;		/* of the first transaction in it */
+	TimestampTz opened_at;		/* when its first event was added */
 	MoPosition	last;
 	const struct MoRoute *end_route;	/* of a record that would end a split
 										 * transaction; NULL = none is split */

@@ -84,7 +84,7 @@ mo_decode_trial(PG_FUNCTION_ARGS)
 	ReturnSetInfo *info = (ReturnSetInfo *) fcinfo->resultinfo;
 	ResourceOwner owner = CurrentResourceOwner;
 	XLogRecPtr	upto = PG_GETARG_LSN(4);
-	MoDecodeSink sink = {info, trial_begin, trial_row, trial_commit};
+	MoDecodeSink sink = {info, trial_begin, trial_row, trial_commit, NULL};
 	MoDecoder  *decoder;
 
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);

@@ -33,6 +33,8 @@
 #include "guc.h"
 #include "publisher/publisher.h"
 
+/* The longest that a batch is filled while there is more to decode, in ms. */
+#define FILL_MS			250
 
 static bool
 has_room(MoPublisher *pub)
@@ -307,6 +309,22 @@ bool
 mo_pipeline_is_ready(MoPublisher *pub)
 {
 	return has_room(pub) && may_begin(pub, pub->nflight);
+}
+
+/*
+ * Has the open batch been filled for long enough, though there is more to
+ * decode?  What comes may be other tables' rows for minutes.
+ */
+bool
+mo_pipeline_is_due(MoPublisher *pub)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	/* A clock that was set back tells nothing. */
+	return pub->open->nevents > 0 &&
+		(now < pub->open->opened_at ||
+		 TimestampDifferenceExceeds(pub->open->opened_at, now, FILL_MS)) &&
+		mo_pipeline_is_ready(pub);
 }
 
 static void

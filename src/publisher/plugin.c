@@ -41,6 +41,9 @@
 #include "publisher/foreign.h"
 #include "publisher/plugin.h"
 
+/* Decoded changes between two turns of the sink: a millisecond or two. */
+#define TURN_CHANGES	1024
+
 /* The columns of an outbox that travel. */
 typedef enum OutboxColumn
 {
@@ -369,6 +372,17 @@ plugin_begin(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 	plugin->sink->begin(plugin->sink->arg, &plugin->txn);
 }
 
+/* In the rows' context: what the sink leaves behind would pile up in core's. */
+static void
+take_turn(MoPlugin *plugin)
+{
+	MemoryContext old = MemoryContextSwitchTo(plugin->row_context);
+
+	plugin->sink->turn(plugin->sink->arg);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(plugin->row_context);
+}
+
 static void
 plugin_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 			  Relation relation, ReorderBufferChange *change)
@@ -380,6 +394,8 @@ plugin_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	bool		nulls[NUM_COLUMNS];
 	MoRow		row;
 
+	if (++plugin->changes % TURN_CHANGES == 0 && plugin->sink->turn != NULL)
+		take_turn(plugin);
 	entry = lookup_table(plugin, relation);
 	if (!entry->mine)
 	{

@@ -58,6 +58,12 @@ typedef struct MoDecodeSink
 	void		(*begin) (void *arg, const MoTransaction *txn);
 	void		(*row) (void *arg, const MoTransaction *txn, const MoRow *row);
 	void		(*commit) (void *arg, const MoTransaction *txn, int64 rows);
+
+	/*
+	 * Now and then in a long replay, whose rows may all be nobody's events:
+	 * what else there is to do must not wait for its end.  NULL = nothing.
+	 */
+	void		(*turn) (void *arg);
 } MoDecodeSink;
 
 /* State of one decoding; made by decode.c, given to the plugin's callbacks. */
@@ -73,6 +79,7 @@ typedef struct MoPlugin
 	struct HTAB *tables;		/* relid → what its trigger says */
 	MoTransaction txn;
 	int64		rows;
+	int64		changes;		/* since the start, of all transactions */
 	MemoryContext row_context;
 } MoPlugin;
 

@@ -492,7 +492,9 @@ stream(MoPublisher *pub)
 				mo_publisher_set_state(pub, MO_STATE_STREAMING, NULL, NULL);
 			more = decode_slice(pub);
 		}
-		if (!more)
+		if (more && mo_pipeline_is_due(pub))
+			mo_pipeline_submit(pub);
+		else if (!more)
 		{
 			send_open(pub);
 			if (!paused)

@@ -270,6 +270,7 @@ extern void mo_stream_init(MoPublisher *pub);
 /* Moves every batch in flight as far as it goes without waiting; did any? */
 extern bool mo_pipeline_advance(MoPublisher *pub);
 extern bool mo_pipeline_is_ready(MoPublisher *pub);
+extern bool mo_pipeline_is_due(MoPublisher *pub);
 
 /* Puts the open batch in flight; waits for room. */
 extern void mo_pipeline_submit(MoPublisher *pub);

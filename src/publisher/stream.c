@@ -102,7 +102,7 @@ is_dead_already(MoPublisher *pub, const MoTransaction *txn, int64 ordinal)
  */
 
 static void
-begin_batch_part(MoPublisher *pub, const MoTransaction *txn)
+begin_batch_part(MoPublisher *pub)
 {
 	MoBatch    *batch = pub->open;
 
@@ -129,7 +129,7 @@ stream_begin(void *arg, const MoTransaction *txn)
 		return;
 	if (is_full(pub->open))
 		mo_pipeline_submit(pub);
-	begin_batch_part(pub, txn);
+	begin_batch_part(pub);
 }
 
 /* The open batch's own copy of the transaction, made at its first event. */
@@ -145,7 +145,10 @@ own_copy(MoPublisher *pub, const MoTransaction *txn)
 		*copy = *txn;
 		pub->txn_here = copy;
 		if (batch->first.commit_lsn == InvalidXLogRecPtr)
+		{
 			batch->first = *txn;
+			batch->opened_at = GetCurrentTimestamp();
+		}
 	}
 	return pub->txn_here;
 }
@@ -172,7 +175,7 @@ close_part(MoPublisher *pub, const MoTransaction *txn)
 	batch->last.complete = false;
 	batch->last.part = pub->part;
 	mo_pipeline_submit(pub);
-	begin_batch_part(pub, txn);
+	begin_batch_part(pub);
 }
 
 /* Why the row can never be published; NULL when it can. */
@@ -281,6 +284,27 @@ stream_commit(void *arg, const MoTransaction *txn, int64 rows)
 	}
 }
 
+/*
+ * In the middle of a replay.  What is open goes only if none of this
+ * transaction is in it.
+ */
+static void
+stream_turn(void *arg)
+{
+	MoPublisher *pub = arg;
+	MoBatch    *batch = pub->open;
+
+	mo_publisher_wait(pub, 0);
+	if (!pub->running)
+		return;
+	mo_progress_tick(pub);
+	if (batch->nevents == batch->txn_start && mo_pipeline_is_due(pub))
+	{
+		mo_pipeline_submit(pub);
+		begin_batch_part(pub);
+	}
+}
+
 void
 mo_stream_init(MoPublisher *pub)
 {
@@ -288,6 +312,7 @@ mo_stream_init(MoPublisher *pub)
 	pub->sink.begin = stream_begin;
 	pub->sink.row = stream_row;
 	pub->sink.commit = stream_commit;
+	pub->sink.turn = stream_turn;
 	pub->open = mo_batch_create();
 	pub->spare[0] = mo_batch_create();
 	pub->spare[1] = mo_batch_create();
