@@ -131,13 +131,18 @@ mo_start_read_marker(MoPublisher *pub, bool committed, MoMarker *marker)
 				 errdetail("%s.", result->message)));
 	if (!mo_producer_marker(pub->producer, &lsn, &text))
 		return false;
-	if (!mo_marker_parse(lsn, text, marker))
-		mo_publisher_need_attention(pub, "marker in Kafka cannot be read",
-									psprintf("Group and topic \"%s\" hold an offset that no publisher wrote: \"%s\".",
-											 MO_MARKER_TOPIC, text ? text : ""),
-									MO_HINT_DECIDE, pub->hello.progress_lsn,
-									mo_decode_flushed());
-	return true;
+	if (mo_marker_parse(lsn, text, marker))
+		return true;
+
+	/* Once a person has decided, it is as good as none; the claim ends it. */
+	memset(marker, 0, sizeof(*marker));
+	if (mo_resume_chosen(pub))
+		return false;
+	mo_publisher_need_attention(pub, "marker in Kafka cannot be read",
+								psprintf("Group and topic \"%s\" hold an offset that no publisher wrote: \"%s\".",
+										 MO_MARKER_TOPIC, text),
+								"If the topics still have the events: mesh_outbox.resume_publisher(name, start_from => 'ledger', reason => ...). To skip to new events: from => 'now'.",
+								pub->hello.progress_lsn, mo_decode_flushed());
 }
 
 static void

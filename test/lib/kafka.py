@@ -9,6 +9,7 @@ As a module: Cluster(dir).  As a command, for shell and Perl:
     kafka.py signal DIR NODE SIGNAL    e.g. signal DIR 1 STOP; after KILL the broker is gone
     kafka.py create DIR TOPIC PARTITIONS [NAME=VALUE ...]
     kafka.py delete DIR TOPIC
+    kafka.py alter DIR TOPIC NAME=VALUE ...  change a topic's settings
     kafka.py wait DIR                  until all brokers answer
     kafka.py consume BOOTSTRAP TOPIC   read-committed, to the end; one JSON object a line
     kafka.py consume-now BOOTSTRAP TOPIC     the same while transactions may be left open
@@ -16,6 +17,7 @@ As a module: Cluster(dir).  As a command, for shell and Perl:
     kafka.py uncommitted BOOTSTRAP TOPIC     the same, aborted and open transactions too
     kafka.py offsets BOOTSTRAP GROUP         committed offsets, JSON
     kafka.py drop-group DIR GROUP            forget a group's offsets
+    kafka.py set-offset DIR GROUP TOPIC OFFSET  as an administrator does who resets a group
     kafka.py fence BOOTSTRAP ID ...          take transactional ids over
 
 A cluster's whole state is DIR: properties, logs, data, and cluster.json with
@@ -36,7 +38,7 @@ import time
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka import ConsumerGroupTopicPartitions
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
 
 # Ends what hangs; a slow machine shared with others must not meet it.
 PATIENCE_S = 300
@@ -267,6 +269,18 @@ class Cluster:
         until(lambda: name not in admin.list_topics(timeout=PATIENCE_S).topics, PATIENCE_S, f"end of topic {name}")
 
 
+    def alter_topic(self, name, **config):
+        entries = [ConfigEntry(n, v, incremental_operation=AlterConfigOpType.SET) for n, v in config.items()]
+        resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=entries)
+        admin = self.admin()
+        admin.incremental_alter_configs([resource])[resource].result(PATIENCE_S)
+
+    def set_offset(self, group, topic, offset):
+        position = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, 0, offset)])
+        admin = self.admin()
+        admin.alter_consumer_group_offsets([position])[group].result(PATIENCE_S)
+
+
 def until(condition, seconds, what):
     """Poll a condition against a deadline; returns what it gave."""
     deadline = time.monotonic() + seconds
@@ -415,6 +429,10 @@ def main(argv):
         cluster.create_topic(rest[0], int(rest[1]), **dict(r.split("=", 1) for r in rest[2:]))
     elif command == "delete":
         cluster.delete_topic(rest[0])
+    elif command == "alter":
+        cluster.alter_topic(rest[0], **dict(r.split("=", 1) for r in rest[1:]))
+    elif command == "set-offset":
+        cluster.set_offset(rest[0], rest[1], int(rest[2]))
     elif command == "drop-group":
         cluster._java("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
                       "--bootstrap-server", cluster.bootstrap, "--delete", "--group", rest[0])

@@ -73,8 +73,20 @@ ok(wait_published($node), 'published');
 is_deeply([ sort(values_of(consume($kafka, 'sales.orders'))) ], [ 'after-offsets', 'after-restart', 'into-new-topic' ],
 	'nothing lost, nothing twice');
 
-note 'another cluster at the same address';
+note 'the offset is set by an administrator';
 published_in_ledger(33);
+$node->stop;
+kafka('set-offset', $kafka, $group, 'mesh_outbox.markers', 0);
+$node->start;
+emit($node, 'after-reset' => 1);
+attention('offset set');
+decide('offset set', 'ledger');
+ok(wait_published($node), 'published');
+is_deeply([ sort(values_of(consume($kafka, 'sales.orders'))) ],
+	[ 'after-offsets', 'after-reset', 'after-restart', 'into-new-topic' ], 'nothing lost, nothing twice');
+
+note 'another cluster at the same address';
+published_in_ledger(34);
 $node->stop;
 kafka('stop', $kafka);
 my $other = start_kafka();
