@@ -83,7 +83,11 @@ typedef struct MoBatch
 	MoBatchState state;
 	int			lane;
 	int			next;			/* event to produce next */
-	bool		careful;		/* one record at a time, to find a culprit */
+	bool		careful;		/* on trial, one record at a time, to find a
+								 * culprit; not to be committed */
+	int			tried;			/* the events before this one have been taken
+								 * alone, or are dead */
+	TimestampTz trial_since;
 	uint64		dead_sequence;	/* request of its last dead letter */
 
 	/* memory: chunks, reused */

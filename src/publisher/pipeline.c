@@ -33,6 +33,9 @@
 #include "guc.h"
 #include "publisher/publisher.h"
 
+/* How long a trial's transaction is left open, ms. */
+#define TRIAL_MS		500
+
 /* The longest that a batch is filled while there is more to decode, in ms. */
 #define FILL_MS			250
 
@@ -163,6 +166,11 @@ begin_batch(MoPublisher *pub, MoBatch *batch)
 
 	mark_last_part(batch);
 	mo_pipeline_reset_records(batch);
+	if (batch->careful)
+	{
+		batch->next = batch->tried;
+		batch->trial_since = GetCurrentTimestamp();
+	}
 	batch->lane = next_lane(pub, batch);
 	if (mo_producer_begin(pub->producer, batch->lane, &error))
 		batch->state = MO_BATCH_PRODUCING;
@@ -171,9 +179,26 @@ begin_batch(MoPublisher *pub, MoBatch *batch)
 }
 
 /*
- * Hands records to the library until all are or its queue is full.  A careful
- * batch has one record under way at a time.
+ * May a batch on trial go on?  It has one record under way at a time.  When
+ * all have been taken, or when a while has passed, it is aborted: a
+ * transaction that lasted for as many round trips as it has records would be
+ * timed out, for ever.
  */
+static bool
+trial_goes_on(MoPublisher *pub, MoBatch *batch)
+{
+	if (mo_producer_undelivered(pub->producer, batch->lane) > 0)
+		return false;
+	batch->tried = batch->next;
+	if (batch->next < batch->nevents &&
+		!TimestampDifferenceExceeds(batch->trial_since, GetCurrentTimestamp(),
+									TRIAL_MS))
+		return true;
+	batch->state = MO_BATCH_FAILED;
+	return false;
+}
+
+/* Hands records to the library until all are or its queue is full. */
 static void
 produce_events(MoPublisher *pub, MoBatch *batch)
 {
@@ -188,7 +213,7 @@ produce_events(MoPublisher *pub, MoBatch *batch)
 
 		if (event->dead)
 			continue;
-		if (batch->careful && mo_producer_undelivered(pub->producer, batch->lane) > 0)
+		if (batch->careful && !trial_goes_on(pub, batch))
 			return;
 		result = mo_producer_produce(pub->producer, batch->lane, &event->record,
 									 headers,
@@ -213,6 +238,8 @@ produce_events(MoPublisher *pub, MoBatch *batch)
 			return;
 		}
 	}
+	if (batch->careful && !trial_goes_on(pub, batch))
+		return;
 	MO_FAULT_POINT("batch_produce");
 	batch->state = MO_BATCH_PRODUCED;
 }

@@ -199,6 +199,9 @@ extern MoTopicVerdict mo_producer_topic_verdict(const MoKafkaError *error);
 
 extern const char *mo_producer_error_text(int error);
 
+/* Was the record, or the message set that it was in, too large? */
+extern bool mo_producer_is_size(int error);
+
 /* A word for programs: "too_large" or "refused". */
 extern const char *mo_producer_refusal(int error);
 
@@ -245,10 +248,11 @@ extern int	mo_producer_topic_partitions(MoProducer *producer,
 extern int64 mo_producer_topic_limit(MoProducer *producer);
 
 /*
- * No message set shall be larger from the next mo_producer_reset() on.  False
- * when none would be anyway.
+ * The largest message set of several records; a larger record makes one of its
+ * own.  Another limit holds from the next mo_producer_reset() on.
  */
-extern bool mo_producer_limit_batches(MoProducer *producer, int64 size);
+extern int64 mo_producer_batch_limit(MoProducer *producer);
+extern void mo_producer_limit_batches(MoProducer *producer, int64 size);
 extern void mo_producer_start_end_offset(MoProducer *producer,
 										 const char *topic, int partition);
 extern int64 mo_producer_end_offset(MoProducer *producer);

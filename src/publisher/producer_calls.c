@@ -317,17 +317,23 @@ mo_producer_topic_limit(MoProducer *producer)
 	return producer->lanes[MO_LANE_CONTROL]->topic_limit;
 }
 
-bool
-mo_producer_limit_batches(MoProducer *producer, int64 size)
+int64
+mo_producer_batch_limit(MoProducer *producer)
 {
 	char		value[32];
 	size_t		length = sizeof(value);
 
-	if (rd_kafka_conf_get(producer->conf, "batch.size", value, &length) == RD_KAFKA_CONF_OK &&
-		strtoll(value, NULL, 10) <= size)
-		return false;
+	return rd_kafka_conf_get(producer->conf, "batch.size", value, &length) == RD_KAFKA_CONF_OK ?
+		strtoll(value, NULL, 10) : PG_INT64_MAX;
+}
+
+void
+mo_producer_limit_batches(MoProducer *producer, int64 size)
+{
+	char		value[32];
+
 	snprintf(value, sizeof(value), INT64_FORMAT, size);
-	return rd_kafka_conf_set(producer->conf, "batch.size", value, NULL, 0) == RD_KAFKA_CONF_OK;
+	(void) rd_kafka_conf_set(producer->conf, "batch.size", value, NULL, 0);
 }
 
 void

@@ -44,10 +44,16 @@ mo_producer_error_text(int error)
 	return rd_kafka_err2str(error);
 }
 
+bool
+mo_producer_is_size(int error)
+{
+	return error == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
+}
+
 const char *
 mo_producer_refusal(int error)
 {
-	return error == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ? "too_large" : "refused";
+	return mo_producer_is_size(error) ? "too_large" : "refused";
 }
 
 /*

@@ -295,8 +295,8 @@ extern void mo_recover(MoPublisher *pub);
 /* The batch's abort is done: judges its records, has it begun again later. */
 extern void mo_recover_aborted(MoPublisher *pub, MoBatch *batch);
 
-/* New handles, because settings of the producer changed; waits. */
-extern void mo_recover_renew(MoPublisher *pub);
+/* New handles, which make no message sets larger than that; waits. */
+extern void mo_recover_limit_batches(MoPublisher *pub, int64 limit);
 
 /* progress.c */
 extern void mo_progress_committed(MoPublisher *pub, MoBatch *batch);

@@ -29,61 +29,116 @@ retry_time(MoPublisher *pub)
 									   Min(delay, LAST_RETRY_MS));
 }
 
-/*
- * Looks through the reports of an aborted batch for records that the broker
- * will never take.  The broker refuses whole message sets, with the same
- * error for each record in them: one alone is the culprit, of several any may
- * be innocent, so they are sent again one by one.
- */
-static void
-judge_records(MoPublisher *pub, MoBatch *batch)
+/* What the reports of an aborted batch say. */
+typedef struct Reports
 {
-	MoEvent    *refused = NULL;
-	int			n = 0;
+	int			failed;			/* records that were not taken, … */
+	int			refused;		/* … never will be, or their neighbours, … */
+	int			guilty;			/* … and surely themselves */
+	bool		too_large;		/* one was refused for its set's size */
+} Reports;
+
+static bool
+is_refused(const MoEvent *event)
+{
+	return !event->dead && event->record.error != 0 &&
+		mo_producer_record_verdict(event->record.error) == MO_RECORD_REFUSED;
+}
+
+/* Was the record a message set of its own? */
+static bool
+was_alone(MoPublisher *pub, const MoEvent *event)
+{
+	return event->record.key_length + event->record.value_length >
+		mo_producer_batch_limit(pub->producer);
+}
+
+static Reports
+read_reports(MoPublisher *pub, MoBatch *batch)
+{
+	Reports		reports = {0};
 
 	for (int i = 0; i < batch->nevents; i++)
 	{
 		MoEvent    *event = &batch->events[i];
-		MoRecordVerdict verdict;
 
 		if (event->dead || event->record.error == 0)
 			continue;
-		verdict = mo_producer_record_verdict(event->record.error);
-		if (verdict == MO_RECORD_REFUSED)
+		reports.failed++;
+		if (is_refused(event))
 		{
-			refused = event;
-			n++;
+			reports.refused++;
+			reports.guilty += was_alone(pub, event);
+			reports.too_large |= mo_producer_is_size(event->record.error);
 		}
-		else if (verdict == MO_RECORD_NO_TOPIC)
+		else if (mo_producer_record_verdict(event->record.error) == MO_RECORD_NO_TOPIC)
 			mo_publisher_set_state(pub, MO_STATE_WAITING_TOPIC,
 								   psprintf("topic \"%s\" cannot be written: %s",
 											event->route->info.topic,
 											mo_producer_error_text(event->record.error)),
 								   "Create the topic again, or let the publisher's principal write to it.");
 	}
-	if (n == 1)
+	if (reports.refused == 1)
+		reports.guilty = 1;
+	return reports;
+}
+
+static void
+kill_guilty(MoPublisher *pub, MoBatch *batch, const Reports *reports)
+{
+	for (int i = 0; i < batch->nevents; i++)
 	{
-		mo_pipeline_kill_event(pub, batch, refused,
-				   mo_producer_refusal(refused->record.error),
-				   mo_producer_error_text(refused->record.error));
-		pub->failures = 0;
+		MoEvent    *event = &batch->events[i];
+
+		if (is_refused(event) &&
+			(reports->refused == 1 || was_alone(pub, event)))
+			mo_pipeline_kill_event(pub, batch, event,
+								   mo_producer_refusal(event->record.error),
+								   mo_producer_error_text(event->record.error));
 	}
-	else if (n > 0)
+}
+
+/*
+ * Looks through the reports of an aborted batch for records that the broker
+ * will never take.  The broker refuses whole message sets, with the same
+ * error for each record in them: one alone is the culprit, of several any may
+ * be innocent.  If it was their size, smaller sets tell; else the records are
+ * tried one by one.  Returns false if sets must be smaller.
+ */
+static bool
+judge_records(MoPublisher *pub, MoBatch *batch)
+{
+	Reports		reports = read_reports(pub, batch);
+
+	/* What a trial ends with is no failure, nor is what it is for. */
+	if (reports.refused > 0 || (batch->careful && reports.failed == 0))
+		pub->failures = 0;
+	if (batch->tried == batch->nevents)
+		batch->careful = false;
+	if (reports.guilty > 0)
+		kill_guilty(pub, batch, &reports);
+	else if (reports.refused > 0)
 	{
+		if (reports.too_large || batch->tried == batch->nevents)
+			return false;
 		batch->careful = true;
-		pub->failures = 0;
 	}
+	return true;
 }
 
 void
 mo_recover_aborted(MoPublisher *pub, MoBatch *batch)
 {
+	bool		small_enough;
+
 	MO_FAULT_POINT("batch_abort");
 	pub->failures++;
 	pub->retry_at = retry_time(pub);
-	judge_records(pub, batch);
+	small_enough = judge_records(pub, batch);
 	mo_pipeline_reset_records(batch);
 	batch->state = MO_BATCH_NEW;
+	if (!small_enough)
+		mo_recover_limit_batches(pub, mo_producer_batch_limit(pub->producer) / 2);
 }
 
 /*
@@ -181,13 +236,15 @@ mo_recover(MoPublisher *pub)
 }
 
 /*
- * New handles with changed settings, while nothing is in flight.  The marker
- * stays where it is; the claim is renewed with it.
+ * New handles with another setting.  The marker stays where it is; the claim
+ * is renewed with it.
  */
 void
-mo_recover_renew(MoPublisher *pub)
+mo_recover_limit_batches(MoPublisher *pub, int64 limit)
 {
-	while (pub->nflight > 0)
-		mo_publisher_wait(pub, 1000);
+	mo_producer_limit_batches(pub->producer, limit);
+	ereport(LOG,
+			(errmsg("publisher \"%s\" sends at most " INT64_FORMAT " bytes at a time from now on",
+					pub->hello.name, limit)));
 	mo_recover(pub);
 }

@@ -96,12 +96,11 @@ ask_contract(MoPublisher *pub, MoRoute *route)
 static void
 obey_limit(MoPublisher *pub, int64 limit)
 {
-	if (limit <= 0 || !mo_producer_limit_batches(pub->producer, limit))
+	if (limit <= 0 || limit >= mo_producer_batch_limit(pub->producer))
 		return;
-	ereport(LOG,
-			(errmsg("publisher \"%s\" sends at most " INT64_FORMAT " bytes at a time from now on",
-					pub->hello.name, limit)));
-	mo_recover_renew(pub);
+	while (pub->nflight > 0)
+		mo_publisher_wait(pub, 1000);
+	mo_recover_limit_batches(pub, limit);
 }
 
 /* ---------------------------------------------------------------------
