@@ -74,6 +74,23 @@ typedef struct MoAnnotation
 extern List *mo_schema_annotations(const MoSchema *schema,
 								   const char *keyword);
 
+/* A property that a schema declares, by its JSON Pointer into instances. */
+typedef struct MoDeclared
+{
+	const char *pointer;
+	bool		always;			/* whatever the document is otherwise */
+	Jsonb	   *schema;			/* what is said first, with what it refers to */
+
+	/*
+	 * JSON Pointers to the schemas that say something: all of them hold if
+	 * "always", else one or the other.  With the URI of its document before it
+	 * where that is not the schema itself.
+	 */
+	List	   *places;
+} MoDeclared;
+
+extern List *mo_schema_declared(const MoSchema *schema);
+
 /*
  * Finds a schema that is not part of the one being compiled, by absolute URI
  * (a registered schema, "term:customer_id"); NULL if there is none.  Set by

@@ -101,6 +101,47 @@ CREATE FUNCTION mesh_outbox.schema_annotations(schema jsonb, keyword text, OUT p
 COMMENT ON FUNCTION mesh_outbox.schema_annotations(jsonb, text) IS
     'where a keyword such as x-privacy annotates: JSON Pointers into instances, with * for any element or unnamed property, and the keyword''s value';
 
+CREATE FUNCTION mesh_outbox.declared_properties(
+    schema jsonb, OUT pointer text, OUT subschema jsonb, OUT places text[], OUT always boolean)
+    RETURNS SETOF record
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 1000 ROWS 20
+    AS 'MODULE_PATHNAME', 'mo_sql_declared_properties';
+COMMENT ON FUNCTION mesh_outbox.declared_properties(jsonb) IS
+    'the properties that a resolved schema declares: JSON Pointers into events, what is said of each with what that refers to, and where in the schema: all these places hold if always, else one or the other; none where only a condition names it. A schema that refers to itself is gone round once';
+
+-- By reference, so that what is there means what it means in its own document;
+-- text that refers to nothing can stand for itself.
+CREATE FUNCTION mesh_outbox.schema_at(schema jsonb, subschema jsonb, places text[], always boolean) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT CASE
+            WHEN count(*) = 0 THEN '{}'
+            WHEN count(*) = 1 AND subschema::text !~ '"(\$ref|\$dynamicRef|allOf)"' THEN subschema
+            ELSE jsonb_build_object(CASE WHEN always THEN 'allOf' ELSE 'anyOf' END,
+                                    jsonb_agg(jsonb_build_object('$ref', r.uri || r.fragment) ORDER BY p.o)) END
+        FROM unnest(places) WITH ORDINALITY p (place, o), LATERAL (
+            -- a place in another document is named with its URI
+            SELECT CASE WHEN p.place ~ '^(/|$)' THEN coalesce(schema ->> '$id', 'contract') || '#' ELSE '' END AS uri,
+                   coalesce(string_agg(CASE WHEN c ~ '[A-Za-z0-9/~$_.:#-]' THEN c
+                                            ELSE regexp_replace(encode(convert_to(c, 'UTF8'), 'hex'), '(..)', '%\1', 'g') END,
+                                       '' ORDER BY n), '') AS fragment
+            FROM regexp_split_to_table(p.place, '') WITH ORDINALITY u (c, n)) r;
+    END;
+COMMENT ON FUNCTION mesh_outbox.schema_at(jsonb, jsonb, text[], boolean) IS
+    'what a schema says of a declared property, for beside_schema()';
+
+CREATE FUNCTION mesh_outbox.beside_schema(schema jsonb, part jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+    RETURN CASE WHEN jsonb_typeof(part) <> 'object' THEN part ELSE
+        jsonb_strip_nulls(jsonb_build_object('$schema', schema -> '$schema')) || part
+        || CASE WHEN part::text !~ '"\$ref"' THEN '{}' ELSE
+               jsonb_build_object(CASE WHEN schema ->> '$schema' LIKE '%draft-07%' THEN 'definitions' ELSE '$defs' END,
+                                  jsonb_build_object('contract', '{"$id": "contract"}' || (schema - '$schema'))) END END;
+COMMENT ON FUNCTION mesh_outbox.beside_schema(jsonb, jsonb) IS
+    'parts of a schema as one of its own, of the same dialect, with the whole as a definition where they refer to it';
+
 -- ---------------------------------------------------------------------
 -- Contracts
 -- ---------------------------------------------------------------------

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * schema_sql.c
- *	  The schema functions of SQL: is_valid, schema_violations, check_schema.
+ *	  The schema functions of SQL: is_valid, schema_violations, check_schema …
  *
  * A schema argument is compiled once per statement and kept with the call
  * site (fn_extra).  Where it is a constant, which it is in a CHECK constraint
@@ -13,9 +13,11 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "nodes/primnodes.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/varlena.h"
 #include "utils/fmgrprotos.h"
@@ -30,6 +32,7 @@ PG_FUNCTION_INFO_V1(mo_sql_schema_violations);
 PG_FUNCTION_INFO_V1(mo_sql_check_schema);
 PG_FUNCTION_INFO_V1(mo_sql_referenced_schemas);
 PG_FUNCTION_INFO_V1(mo_sql_schema_annotations);
+PG_FUNCTION_INFO_V1(mo_sql_declared_properties);
 
 #define PROGRAMS_KEPT		8
 
@@ -293,6 +296,47 @@ mo_sql_schema_annotations(PG_FUNCTION_ARGS)
 
 		values[0] = CStringGetTextDatum(annotation->path);
 		values[1] = JsonbPGetDatum(annotation->value);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+static ArrayType *
+text_array(List *strings)
+{
+	Datum	   *values = palloc(sizeof(Datum) * list_length(strings));
+	int			n = 0;
+	ListCell   *lc;
+
+	foreach(lc, strings)
+		values[n++] = CStringGetTextDatum(lfirst(lc));
+	return construct_array(values, n, TEXTOID, -1, false, TYPALIGN_INT);
+}
+
+/*
+ * declared_properties(schema jsonb) returns setof (pointer, subschema, places,
+ * always)
+ */
+Datum
+mo_sql_declared_properties(PG_FUNCTION_ARGS)
+{
+	const MoSchemaOptions options = {.immutable = true};
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	const MoSchema *program;
+	ListCell   *lc;
+
+	InitMaterializedSRF(fcinfo, 0);
+	program = program_for(fcinfo, &options);
+	foreach(lc, mo_schema_declared(program))
+	{
+		const MoDeclared *declared = lfirst(lc);
+		Datum		values[4];
+		bool		nulls[4] = {false, false, false, false};
+
+		values[0] = CStringGetTextDatum(declared->pointer);
+		values[1] = JsonbPGetDatum(declared->schema);
+		values[2] = PointerGetDatum(text_array(declared->places));
+		values[3] = BoolGetDatum(declared->always);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;

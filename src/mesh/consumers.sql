@@ -32,41 +32,8 @@ SELECT pg_catalog.pg_extension_config_dump('mesh_outbox.consumer', '');
 SELECT pg_catalog.pg_extension_config_dump('mesh_outbox.consumer_consumer_id_seq', '');
 
 -- ---------------------------------------------------------------------
--- What a schema declares
+-- Fields as a schema
 -- ---------------------------------------------------------------------
-
--- Follows properties, applicators in place and local references, 20 deep.
--- (Functions of the catalog say how few ROWS they return: by the default of
--- 1000 each, a proposal's small queries look worth compiling with JIT.)
-CREATE FUNCTION mesh_outbox.declared_properties(schema jsonb, OUT pointer text, OUT subschema jsonb)
-    RETURNS SETOF record
-    LANGUAGE sql IMMUTABLE ROWS 20
-    SET search_path = pg_catalog, pg_temp
-    BEGIN ATOMIC
-        WITH RECURSIVE node(pointer, value, depth) AS (
-            SELECT '', schema, 0
-            UNION
-            SELECT n.pointer || c.step, c.value, n.depth + 1
-            FROM node n, LATERAL (
-                SELECT '/' || replace(replace(p.key, '~', '~0'), '/', '~1') AS step, p.value
-                FROM jsonb_each(CASE WHEN jsonb_typeof(n.value -> 'properties') = 'object'
-                                     THEN n.value -> 'properties' ELSE '{}' END) p
-                UNION ALL
-                SELECT '', a.value
-                FROM unnest(ARRAY['allOf', 'anyOf', 'oneOf']) k,
-                     jsonb_array_elements(CASE WHEN jsonb_typeof(n.value -> k) = 'array'
-                                               THEN n.value -> k ELSE '[]' END) a
-                UNION ALL
-                SELECT '', n.value -> k FROM unnest(ARRAY['then', 'else']) k WHERE n.value ? k
-                UNION ALL
-                SELECT '', schema #> string_to_array(substr(n.value ->> '$ref', 3), '/')
-                WHERE n.value ->> '$ref' LIKE '#/%') c
-            WHERE n.depth < 20 AND c.value IS NOT NULL AND jsonb_typeof(n.value) = 'object')
-        SELECT n.pointer, (array_agg(n.value ORDER BY n.depth))[1]
-        FROM node n WHERE n.pointer <> '' GROUP BY n.pointer;
-    END;
-COMMENT ON FUNCTION mesh_outbox.declared_properties(jsonb) IS
-    'JSON Pointers to the properties that a schema declares, with their first schema';
 
 -- {"properties": {"a": {"properties": {"b": …}, "required": ["b"]}}, "required": ["a"]} for /a/b.
 CREATE FUNCTION mesh_outbox.expectation_of(pointer text, subschema jsonb, needed boolean) RETURNS jsonb
@@ -136,19 +103,19 @@ CREATE FUNCTION mesh_outbox.nearest_property(declared text[], pointer text) RETU
             ORDER BY mesh_outbox.name_distance(d, pointer), d LIMIT 1);
 COMMENT ON FUNCTION mesh_outbox.nearest_property(text[], text) IS 'the declared property that a pointer differs from by a few letters; NULL: none';
 
--- The field lists as one schema.
+-- The field lists as one schema; NULL when none is declared.
 CREATE FUNCTION mesh_outbox.field_expectation(contract mesh_outbox.contract, needs text[], reads text[]) RETURNS jsonb
-    LANGUAGE plpgsql STABLE
-    SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    RETURN (SELECT jsonb_build_object('allOf', jsonb_agg(
-                       mesh_outbox.expectation_of(d.pointer, d.subschema, d.pointer = ANY (needs)) ORDER BY d.pointer))
-                   || CASE WHEN (contract).resolved_schema ? '$defs'
-                           THEN jsonb_build_object('$defs', (contract).resolved_schema -> '$defs') ELSE '{}' END
-            FROM mesh_outbox.declared_properties((contract).resolved_schema) d
-            WHERE d.pointer = ANY (needs || reads));
-END
-$$;
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT mesh_outbox.beside_schema((contract).resolved_schema, jsonb_build_object('allOf', jsonb_agg(
+                   mesh_outbox.expectation_of(
+                       d.pointer, mesh_outbox.schema_at((contract).resolved_schema, d.subschema, d.places, d.always),
+                       d.pointer = ANY (needs)) ORDER BY d.pointer)))
+        FROM mesh_outbox.declared_properties((contract).resolved_schema) d
+        WHERE d.pointer = ANY (needs || reads)
+        HAVING count(*) > 0;
+    END;
 COMMENT ON FUNCTION mesh_outbox.field_expectation(mesh_outbox.contract, text[], text[]) IS
     'what a consumer relies on that needs some properties and reads others if present';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.field_expectation(mesh_outbox.contract, text[], text[]) FROM PUBLIC;

@@ -181,15 +181,15 @@ GRANT SELECT ON mesh_outbox.term_versions, mesh_outbox.term_columns TO PUBLIC;
 
 CREATE VIEW mesh_outbox.term_places AS
     SELECT t.name AS term, t.domain, c.product, c.event_type, c.version, d.pointer AS path,
-           CASE WHEN 'term:' || t.name IN (d.subschema ->> '$ref', d.subschema #>> '{items,$ref}') THEN 'reference'
+           CASE WHEN 'term:' || t.name IN (d.subschema ->> '$id', d.subschema ->> '$ref', d.subschema #>> '{items,$ref}') THEN 'reference'
                 ELSE 'name' END AS via,
            c.topic, o.outbox::text AS outbox, NULL::text AS source_column
     FROM mesh_outbox.terms t
     CROSS JOIN mesh_outbox.contracts c
-    CROSS JOIN LATERAL mesh_outbox.declared_properties(c.schema) d
+    CROSS JOIN LATERAL mesh_outbox.declared_properties(c.resolved_schema) d
     LEFT JOIN mesh_outbox.outboxes o ON o.product = c.product
     WHERE c.in_force
-      AND ('term:' || t.name IN (d.subschema ->> '$ref', d.subschema #>> '{items,$ref}')
+      AND ('term:' || t.name IN (d.subschema ->> '$id', d.subschema ->> '$ref', d.subschema #>> '{items,$ref}')
            OR mesh_outbox.folded_name(regexp_replace(d.pointer, '^.*/', ''))
               IN (SELECT mesh_outbox.folded_name(n) FROM unnest(t.synonyms || t.name) n))
     UNION ALL

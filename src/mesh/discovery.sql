@@ -52,7 +52,7 @@ BEGIN
     ORDER BY c.event_type, c.contract_id, v.section;
     RETURN QUERY
     SELECT 'field', format('%s %s %s', c.event_type, c.version, d.pointer),
-           concat_ws('; ', coalesce(d.subschema ->> 'type', d.subschema ->> '$ref'), d.subschema ->> 'format',
+           concat_ws('; ', substring(d.subschema ->> '$id' FROM '^term:.*'), d.subschema ->> 'type', d.subschema ->> 'format',
                      d.subschema ->> 'description',
                      'used by ' || (SELECT string_agg(s.consumer, ', ' ORDER BY s.consumer) FROM mesh_outbox.consumers s
                                     WHERE s.product = c.product AND s.event_type = c.event_type

@@ -321,7 +321,7 @@ CREATE FUNCTION mesh_outbox.policy_identifiers_are_terms(contract jsonb)
         SELECT 'warning', p.pointer, 'an identifier is no term of the dictionary'
         FROM mesh_outbox.declared_properties(contract -> 'resolved_schema') p
         WHERE p.pointer ~ '(_id|Id)$' AND p.pointer <> contract ->> 'key_pointer'
-          AND coalesce(p.subschema ->> '$ref', '') NOT LIKE '#/$defs/term:%';
+          AND coalesce(p.subschema ->> '$id', '') NOT LIKE 'term:%';
     END;
 COMMENT ON FUNCTION mesh_outbox.policy_identifiers_are_terms(jsonb) IS
     'identifiers (named …_id, but for the event''s own key) are terms: what joins the events of two domains must mean the same in both';
@@ -333,20 +333,22 @@ CREATE FUNCTION mesh_outbox.policy_deterministic(contract jsonb)
     SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
         WITH choice AS (
-            SELECT p.pointer, p.subschema -> 'oneOf' AS branches, contract #> '{resolved_schema,$defs}' AS defs
-            FROM (SELECT d.pointer, d.subschema FROM mesh_outbox.declared_properties(contract -> 'resolved_schema') d
-                  UNION ALL SELECT '', contract -> 'resolved_schema') p
-            WHERE jsonb_typeof(p.subschema -> 'oneOf') = 'array' AND jsonb_array_length(p.subschema -> 'oneOf') <= 8)
-        SELECT 'warning', c.pointer,
+            SELECT p.pointer, p.place, r.schema,
+                   r.schema #> ARRAY(SELECT replace(replace(s.step, '~1', '/'), '~0', '~')
+                                     FROM string_to_table(substr(p.place, 2), '/') WITH ORDINALITY s (step, n) ORDER BY s.n) -> 'oneOf' AS branches
+            FROM (SELECT contract -> 'resolved_schema' AS schema) r,
+                 LATERAL (SELECT d.pointer, u.place FROM mesh_outbox.declared_properties(r.schema) d, unnest(d.places) u (place)
+                          UNION ALL SELECT '', '') p),
+        branch AS (
+            SELECT c.pointer, c.place, b.n,
+                   mesh_outbox.beside_schema(c.schema, mesh_outbox.schema_at(
+                       c.schema, b.branch, ARRAY[c.place || '/oneOf/' || b.n - 1], true)) AS schema
+            FROM choice c, jsonb_array_elements(c.branches) WITH ORDINALITY b (branch, n)
+            WHERE jsonb_typeof(c.branches) = 'array' AND jsonb_array_length(c.branches) <= 8)
+        SELECT 'warning', a.pointer,
                format('alternatives %s and %s of "oneOf" overlap, so that a value can be neither: %s', a.n, b.n, o.example)
-        FROM choice c,
-             jsonb_array_elements(c.branches) WITH ORDINALITY a (branch, n),
-             jsonb_array_elements(c.branches) WITH ORDINALITY b (branch, n),
-             mesh_outbox.schemas_overlap(
-                 CASE WHEN c.defs IS NULL OR jsonb_typeof(a.branch) <> 'object' THEN a.branch
-                      ELSE jsonb_build_object('$defs', c.defs) || a.branch END,
-                 CASE WHEN c.defs IS NULL OR jsonb_typeof(b.branch) <> 'object' THEN b.branch
-                      ELSE jsonb_build_object('$defs', c.defs) || b.branch END) o
+        FROM branch a JOIN branch b USING (pointer, place),
+             mesh_outbox.schemas_overlap(a.schema, b.schema) o
         WHERE a.n < b.n AND o.verdict = 'proved';
     END;
 COMMENT ON FUNCTION mesh_outbox.policy_deterministic(jsonb) IS

@@ -26,13 +26,15 @@ CREATE TABLE mesh_outbox.search_field (
 COMMENT ON TABLE mesh_outbox.search_field IS 'the properties that contracts in force or proposed declare';
 CREATE INDEX search_field_folded ON mesh_outbox.search_field (folded);
 
--- OrderPlaced, order_placed and order.placed are found by "order".
+-- OrderPlaced, order_placed and order.placed are found by "order".  A tsvector
+-- holds a megabyte: of longer texts it has the beginning.
 CREATE FUNCTION mesh_outbox.search_words(names text, description text) RETURNS tsvector
     LANGUAGE sql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
-    RETURN setweight(to_tsvector('simple'::regconfig, regexp_replace(names, '([a-z0-9])([A-Z])', '\1 \2', 'g')
-                                                      || ' ' || translate(names, '._-/', '    ') || ' ' || names), 'A')
-           || setweight(to_tsvector('english'::regconfig, coalesce(description, '')), 'B');
+    RETURN setweight(to_tsvector('simple'::regconfig, regexp_replace(left(names, 100000), '([a-z0-9])([A-Z])', '\1 \2', 'g')
+                                                      || ' ' || translate(left(names, 100000), '._-/', '    ')
+                                                      || ' ' || left(names, 100000)), 'A')
+           || setweight(to_tsvector('english'::regconfig, coalesce(left(description, 100000), '')), 'B');
 COMMENT ON FUNCTION mesh_outbox.search_words(text, text) IS 'the words by which something is found';
 
 CREATE FUNCTION mesh_outbox.parties_of(domain text, product text, term text) RETURNS text
@@ -97,7 +99,9 @@ CREATE FUNCTION mesh_outbox.index_event_type(product text, event_type text) RETU
         SELECT c.contract_id, d.pointer, mesh_outbox.folded_name(regexp_replace(d.pointer, '^.*/', ''))
         FROM mesh_outbox.contracts c, LATERAL mesh_outbox.declared_properties(c.resolved_schema) d
         WHERE (c.product, c.event_type) = (index_event_type.product, index_event_type.event_type)
-          AND (c.in_force OR c.status = 'proposed');
+          AND (c.in_force OR c.status = 'proposed')
+          -- what an index takes
+          AND octet_length(d.pointer) <= 1200;
         INSERT INTO mesh_outbox.search_entry
         SELECT 'event type', c.product || ' ' || c.event_type || ' ' || c.version, c.product || ' ' || c.event_type,
                split_part(c.product, '.', 1), c.description,

@@ -408,9 +408,8 @@ CREATE FUNCTION mesh_outbox.term_findings(contract mesh_outbox.contract)
             ON t.reserved AND mesh_outbox.folded_name(regexp_replace(p.pointer, '^.*/', ''))
                IN (SELECT mesh_outbox.folded_name(n) FROM unnest(t.synonyms || t.name) n)
         CROSS JOIN LATERAL mesh_outbox.is_subschema(
-            CASE WHEN jsonb_typeof(p.subschema) = 'object' AND (contract).resolved_schema ? '$defs'
-                 THEN jsonb_build_object('$defs', (contract).resolved_schema -> '$defs') || p.subschema
-                 ELSE p.subschema END, t.schema) s
+            mesh_outbox.beside_schema((contract).resolved_schema,
+                                      mesh_outbox.schema_at((contract).resolved_schema, p.subschema, p.places, p.always)), t.schema) s
         WHERE s.verdict <> 'proved'
           AND NOT EXISTS (SELECT FROM mesh_outbox.term_exception e
                           WHERE e.term = t.name AND e.product = (contract).product AND e.until >= current_date)
