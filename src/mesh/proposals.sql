@@ -58,20 +58,16 @@ COMMENT ON FUNCTION mesh_outbox.earlier_versions(mesh_outbox.contract) IS
     'versions of the same major that are not retired, newest first';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.earlier_versions(mesh_outbox.contract) FROM PUBLIC;
 
-CREATE FUNCTION mesh_outbox.proposal_findings(contract mesh_outbox.contract)
+-- What a version changes of those before it.
+CREATE FUNCTION mesh_outbox.change_findings(contract mesh_outbox.contract)
     RETURNS TABLE (severity text, rule text, path text, breaks text, message text, counterexample jsonb, hint text)
-    LANGUAGE plpgsql STABLE ROWS 10
+    LANGUAGE plpgsql STABLE ROWS 5
     SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
+    header_sets CONSTANT text[] := '{minimal,standard,full}';
     previous mesh_outbox.contract;
-    declared CONSTANT text[] := ARRAY(
-        SELECT d.pointer FROM mesh_outbox.declared_properties(contract.resolved_schema) d);
 BEGIN
-    RETURN QUERY
-    SELECT 'error', 'satisfiable', s.path, 'every producer', 'no document satisfies the schema', NULL::jsonb, s.message
-    FROM mesh_outbox.is_satisfiable(contract.resolved_schema) s WHERE s.verdict = 'refuted';
-
     -- what breaks the same thing in several earlier versions is told once
     RETURN QUERY
     SELECT CASE WHEN c.direction = 'PRODUCERS' THEN 'warning' ELSE 'error' END,
@@ -101,6 +97,21 @@ BEGIN
         RETURN QUERY SELECT 'error', 'topic', NULL::text, 'consumers running today',
                      format('the topic was %s', previous.topic), NULL::jsonb,
                      'A changed topic needs a new major version.';
+    END IF;
+    IF previous.content_mode <> contract.content_mode AND contract.compatibility <> 'NONE' THEN
+        RETURN QUERY SELECT 'error', 'content_mode', NULL::text, 'consumers running today',
+                     format('messages were %s, and are %s', previous.content_mode, contract.content_mode), NULL::jsonb,
+                     format('mesh_outbox.alter_product(%L, content_mode => %L); another mode needs a new major version.',
+                            contract.product, previous.content_mode);
+    END IF;
+    -- in structured mode nothing of it is in headers
+    IF contract.compatibility <> 'NONE' AND contract.content_mode = 'binary'
+       AND array_position(header_sets, contract.header_set) < array_position(header_sets, previous.header_set) THEN
+        RETURN QUERY SELECT 'error', 'header_set', NULL::text, 'consumers that read the headers that go',
+                     format('the headers were the %s ones, and are the %s ones', previous.header_set, contract.header_set),
+                     NULL::jsonb,
+                     format('mesh_outbox.alter_product(%L, header_set => %L); fewer headers need a new major version.',
+                            contract.product, previous.header_set);
     END IF;
     IF previous.max_lateness IS NOT NULL AND contract.compatibility <> 'NONE'
        AND coalesce(contract.max_lateness > previous.max_lateness, true) THEN
@@ -132,6 +143,26 @@ BEGIN
                                       coalesce(contract.headers_schema, '{"type": "object"}')) h
         WHERE h.verdict <> 'proved';
     END IF;
+END
+$$;
+COMMENT ON FUNCTION mesh_outbox.change_findings(mesh_outbox.contract) IS
+    'what a contract version changes of the earlier ones of its major that are not retired, and whom that breaks';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.change_findings(mesh_outbox.contract) FROM PUBLIC;
+
+CREATE FUNCTION mesh_outbox.proposal_findings(contract mesh_outbox.contract)
+    RETURNS TABLE (severity text, rule text, path text, breaks text, message text, counterexample jsonb, hint text)
+    LANGUAGE plpgsql STABLE ROWS 10
+    SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    declared CONSTANT text[] := ARRAY(
+        SELECT d.pointer FROM mesh_outbox.declared_properties(contract.resolved_schema) d);
+BEGIN
+    RETURN QUERY
+    SELECT 'error', 'satisfiable', s.path, 'every producer', 'no document satisfies the schema', NULL::jsonb, s.message
+    FROM mesh_outbox.is_satisfiable(contract.resolved_schema) s WHERE s.verdict = 'refuted';
+
+    RETURN QUERY SELECT * FROM mesh_outbox.change_findings(contract);
 
     RETURN QUERY
     SELECT 'error', 'consumer', b.path, format('%s (%s)', c.name, c.contact),
@@ -230,6 +261,9 @@ CREATE FUNCTION mesh_outbox.activation_obstacle(contract mesh_outbox.contract, p
                                                 OUT message text, OUT detail text, OUT hint text)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    -- what it changes that it did not when it was proposed
+    since mesh_outbox.finding[];
 BEGIN
     SELECT string_agg(format('%s: %s', c.name, n.objection), '; ' ORDER BY c.name) INTO detail
     FROM mesh_outbox.notification n JOIN mesh_outbox.consumer c USING (consumer_id)
@@ -267,6 +301,21 @@ BEGIN
         hint := 'Withdraw it, and propose it again.';
         RETURN;
     END IF;
+    since := ARRAY(SELECT (contract.contract_id, 0, f.severity, f.rule, f.path, f.breaks, f.message,
+                           f.counterexample, f.hint)::mesh_outbox.finding
+                   FROM mesh_outbox.change_findings(contract) f
+                   WHERE NOT EXISTS (SELECT FROM mesh_outbox.finding r
+                                     WHERE r.contract_id = contract.contract_id
+                                       AND (r.rule, r.path, r.breaks, r.message)
+                                           IS NOT DISTINCT FROM (f.rule, f.path, f.breaks, f.message)));
+    SELECT string_agg(concat_ws('', f.rule, ' at ' || nullif(f.path, ''), ', breaks ' || f.breaks, ': ' || f.message),
+                      '; ') INTO detail
+    FROM unnest(since) f WHERE f.severity = 'error';
+    IF detail IS NOT NULL THEN
+        message := 'it breaks a version that came into force since it was proposed';
+        hint := 'Withdraw it, and propose it again.';
+        RETURN;
+    END IF;
     SELECT string_agg(v.consumer || coalesce(': ' || v.url, ''), ', ' ORDER BY v.consumer) INTO detail
     FROM mesh_outbox.verification_gaps(contract) v;
     IF detail IS NOT NULL THEN
@@ -275,8 +324,10 @@ BEGIN
         hint := 'They record the outcome of their tests with mesh_outbox.record_verification().';
         RETURN;
     END IF;
-    SELECT concat_ws(' ', nullif(f.path, ''), f.message) INTO detail FROM mesh_outbox.finding f
-    WHERE f.contract_id = contract.contract_id AND f.breaks = 'running producers' LIMIT 1;
+    SELECT concat_ws(' ', nullif(f.path, ''), f.message) INTO detail
+    FROM (SELECT r.breaks, r.path, r.message FROM mesh_outbox.finding r WHERE r.contract_id = contract.contract_id
+          UNION ALL SELECT r.breaks, r.path, r.message FROM unnest(since) r) f
+    WHERE f.breaks = 'running producers' LIMIT 1;
     IF FOUND AND NOT producers_ready THEN
         message := 'producers running today send what it refuses';
         hint := 'Change the producers first, and activate with producers_ready => true.';
@@ -286,7 +337,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.activation_obstacle(mesh_outbox.contract, boolean) IS
-    'why a proposal may not come into force yet: objections, notice, new consumers, verification, producers';
+    'why a proposal may not come into force yet: objections, notice, new consumers, versions activated since, verification, producers';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.activation_obstacle(mesh_outbox.contract, boolean) FROM PUBLIC;
 
 CREATE FUNCTION mesh_outbox.find_notification(consumer text, product text, event_type text, version text) RETURNS bigint

@@ -1,0 +1,68 @@
+-- A proposal is checked against what is in force when it comes into force, not
+-- only when it was made; and what changes on the wire breaks consumers, too.
+\set SHOW_CONTEXT never
+SET client_min_messages = error;
+DROP EXTENSION IF EXISTS mesh_outbox CASCADE;
+CREATE EXTENSION mesh_outbox;
+CREATE ROLE regress_sales;
+\o /dev/null
+SELECT count(mesh_outbox.set_policy(name, 'suspended')) FROM mesh_outbox.policies;
+SELECT mesh_outbox.create_domain('sales', owner => 'regress_sales', description => 'sales');
+SET ROLE regress_sales;
+SELECT mesh_outbox.create_product('sales.orders', purpose => 'orders');
+\o
+RESET client_min_messages;
+CREATE FUNCTION pg_temp.propose(version text, discount text, required text DEFAULT '"id"', key text DEFAULT '/id') RETURNS text LANGUAGE sql
+    RETURN mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', version => propose.version, key => key, description => 'a customer ordered',
+        schema => format('{"type": "object", "required": [%s], "properties": {"id": {"type": "string"}, "no": {"type": "string"}%s}}',
+                         required, ', "discount": ' || discount)::json);
+SELECT pg_temp.propose('1.0.0', NULL);
+SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPlaced', '1.0.0');
+
+-- Each of them is compatible with 1.0.0; not with each other.
+SELECT pg_temp.propose('1.1.0', '{"type": "string"}');
+SELECT pg_temp.propose('1.2.0', '{"type": "integer"}');
+SELECT pg_temp.propose('1.3.0', '{"type": "string", "maxLength": 9}');
+SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPlaced', '1.1.0');
+SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPlaced', '1.2.0');
+SELECT mesh_outbox.withdraw_proposal('sales.orders', 'OrderPlaced', '1.2.0');
+SELECT pg_temp.propose('1.2.0', '{"type": "integer"}');
+
+-- What it breaks by itself is an owner's decision, made when it was proposed.
+SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', version => '1.4.0', key => '/no', description => 'a customer ordered',
+    override_reason => 'nobody reads it', schema => '{"type": "object", "required": ["id", "no"], "properties": {"id": {"type": "string"}, "no": {"type": "string"}}}');
+SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPlaced', '1.4.0');
+SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPlaced', '1.4.0', producers_ready => true);
+SELECT version, status, in_force FROM mesh_outbox.contracts ORDER BY contract_id;
+
+-- A change of a term is a change like others: consumers have their notice.
+SELECT mesh_outbox.create_term('amount', '{"type": "integer"}', domain => 'sales', description => 'in cents');
+SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPaid', key => '/id', description => 'a customer paid',
+    schema => '{"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}, "total": {"$ref": "term:amount"}}}');
+SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPaid', '1.0.0');
+SELECT mesh_outbox.register_consumer('billing', 'sales.orders', 'OrderPaid', contact => 'invoices@example.org', needs => '{/id}');
+SELECT mesh_outbox.set_change_rules('sales.orders', notice => '7 days');
+SELECT * FROM mesh_outbox.alter_term('amount', '{"type": "integer", "description": "without tax"}');
+SELECT version, notice_until > now() + interval '6 days' AS has_notice FROM mesh_outbox.notifications WHERE consumer = 'billing';
+SELECT mesh_outbox.acknowledge('billing', 'sales.orders', 'OrderPaid', '1.1.0');
+SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPaid', '1.1.0');
+SELECT mesh_outbox.set_change_rules('sales.orders', notice => '0');
+
+-- The wire belongs to the contract.
+SELECT mesh_outbox.alter_product('sales.orders', content_mode => 'structured');
+SELECT rule, breaks, message, hint FROM mesh_outbox.check_contract('sales.orders', 'OrderPaid', key => '/id', description => 'a customer paid',
+    schema => '{"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}, "total": {"$ref": "term:amount"}}}');
+SELECT mesh_outbox.alter_product('sales.orders', content_mode => 'binary', header_set => 'minimal');
+SELECT rule, breaks, message, hint FROM mesh_outbox.check_contract('sales.orders', 'OrderPaid', key => '/id', description => 'a customer paid',
+    schema => '{"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}, "total": {"$ref": "term:amount"}}}');
+SELECT rule FROM mesh_outbox.check_contract('sales.orders', 'OrderPaid', version => '2.0.0', key => '/id', description => 'a customer paid',
+    schema => '{"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}, "total": {"$ref": "term:amount"}}}');
+SELECT mesh_outbox.alter_product('sales.orders', header_set => 'full');
+SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPaid', key => '/id', description => 'a customer paid',
+    schema => '{"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}, "total": {"$ref": "term:amount"}}}');
+SELECT level, change FROM mesh_outbox.release_notes('sales.orders', 'OrderPaid') WHERE version = '1.2.0';
+
+RESET ROLE;
+SET client_min_messages = warning;
+DROP EXTENSION mesh_outbox CASCADE;
+DROP ROLE regress_sales;
