@@ -170,6 +170,26 @@ INSERT INTO sales.outbox (event_type, major_version, payload) VALUES
 ALTER FUNCTION sales.as_v1(jsonb) IMMUTABLE;
 SELECT count(*) FROM mesh_outbox.doctor() WHERE object LIKE 'conversion%';
 
+-- What a conversion makes is converted in turn, and nobody gets it twice.
+SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPlaced', key => '/order_id', description => 'a customer ordered',
+    version => '3.0.0', schema => '{"type": "object", "properties": {"order_id": {"type": "string"}, "user": {"type": "string", "format": "uuid"}},
+                "required": ["order_id", "user"]}');
+CREATE FUNCTION sales.as_v2(payload jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE
+    RETURN payload - 'user' || jsonb_build_object('user_id', payload -> 'user');
+CREATE FUNCTION sales.v3_as_v1(payload jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE RETURN sales.as_v1(sales.as_v2(payload));
+SELECT mesh_outbox.register_conversion('sales.orders', 'OrderPlaced', 3, 2, 'sales.as_v2');
+SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPlaced', '3.0.0');
+SELECT mesh_outbox.register_conversion('sales.orders', 'OrderPlaced', 3, 1, 'sales.v3_as_v1');
+INSERT INTO sales.outbox (event_type, major_version, payload) VALUES
+    ('OrderPlaced', 3, '{"order_id": "i", "user": "3b241101-e2bb-4255-8caf-4136c500000f"}');
+SELECT major_version, payload FROM sales.outbox WHERE key = 'i' ORDER BY 1;
+BEGIN;
+SELECT mesh_outbox.drop_conversion('sales.orders', 'OrderPlaced', 3, 2);
+SELECT mesh_outbox.register_conversion('sales.orders', 'OrderPlaced', 3, 1, 'sales.v3_as_v1');
+SELECT mesh_outbox.register_conversion('sales.orders', 'OrderPlaced', 3, 2, 'sales.as_v2');
+ROLLBACK;
+SELECT mesh_outbox.drop_conversion('sales.orders', 'OrderPlaced', 3, 2);
+
 -- While somebody needs it, it stays; the old major's retirement ends it.
 SELECT mesh_outbox.drop_conversion('sales.orders', 'OrderPlaced', 2, 1);
 \set VERBOSITY terse

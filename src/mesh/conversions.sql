@@ -283,6 +283,26 @@ COMMENT ON FUNCTION mesh_outbox.find_conversion_function(text) IS
     'the function of that name; error if it cannot be a conversion of the caller''s';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.find_conversion_function(text) FROM PUBLIC;
 
+-- The majors that get the events of one by two ways; NULL when none does.
+CREATE FUNCTION mesh_outbox.doubled_conversion(conversion mesh_outbox.conversion) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        WITH RECURSIVE step AS (
+            SELECT v.from_major, v.to_major FROM mesh_outbox.conversion v
+            WHERE (v.product, v.event_type) = ((conversion).product, (conversion).event_type)),
+        way (from_major, to_major, steps) AS (
+            SELECT s.from_major, s.to_major, ARRAY[s.from_major, s.to_major] FROM step s
+            UNION ALL
+            SELECT w.from_major, s.to_major, w.steps || s.to_major FROM way w JOIN step s ON s.from_major = w.to_major)
+        SELECT string_agg(array_to_string(w.steps, ' to '), ', and ' ORDER BY w.steps) FROM way w
+        GROUP BY w.from_major, w.to_major HAVING count(*) > 1
+        ORDER BY w.from_major, w.to_major LIMIT 1;
+    END;
+COMMENT ON FUNCTION mesh_outbox.doubled_conversion(mesh_outbox.conversion) IS
+    'the ways on which an event of one major would come twice to another; NULL: no major gets one twice';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.doubled_conversion(mesh_outbox.conversion) FROM PUBLIC;
+
 CREATE FUNCTION mesh_outbox.register_conversion(
     product text, event_type text, from_major int, to_major int, function text) RETURNS void
     LANGUAGE mesh_outbox_plpgsql
@@ -293,6 +313,7 @@ DECLARE
     older mesh_outbox.contract;
     procedure pg_proc;
     conversion mesh_outbox.conversion;
+    ways text;
 BEGIN
     PERFORM mesh_outbox.require_domain((mesh_outbox.find_product(product)).domain, 'register a conversion');
     PERFORM mesh_outbox.lock_product(product);
@@ -322,6 +343,14 @@ BEGIN
             MESSAGE = format('event type "%s" of product "%s" has a conversion from major version %s to %s already',
                              event_type, product, from_major, to_major),
             HINT = 'CREATE OR REPLACE FUNCTION changes what it does; mesh_outbox.drop_conversion() ends it.';
+    END IF;
+    ways := mesh_outbox.doubled_conversion(conversion);
+    IF ways IS NOT NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = format('consumers of event type "%s" of product "%s" would get events twice', event_type, product),
+            DETAIL = format('By the conversions from major version %s.', ways),
+            HINT = 'What a conversion makes is converted in turn. mesh_outbox.drop_conversion() ends the other way, in the same transaction.';
     END IF;
     PERFORM mesh_outbox.install_conversion(o, conversion)
     FROM mesh_outbox.outbox o JOIN pg_class c ON c.oid = o.relation

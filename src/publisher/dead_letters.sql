@@ -174,11 +174,12 @@ BEGIN
         form.payload := mesh_outbox.convert_payload(conversion.schema_name, conversion.function, event.payload);
         form.key := mesh_outbox.contract_key(older.contract_id, form.payload);
         RETURN NEXT form;
+        RETURN QUERY SELECT * FROM mesh_outbox.older_forms(form);
     END LOOP;
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.older_forms(mesh_outbox.control_event) IS
-    'what the conversions in use make of an event that was in quarantine, with it as their cause';
+    'what the conversions in use make of an event that was in quarantine, with it as their cause, and of that in turn';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.older_forms(mesh_outbox.control_event) FROM PUBLIC;
 
 CREATE FUNCTION mesh_outbox.retry_dead_letters(letters bigint[]) RETURNS bigint
