@@ -31,6 +31,7 @@
 #include "utils/snapmgr.h"
 
 #include "mesh_outbox.h"
+#include "publisher/worker.h"
 #include "shmem.h"
 
 /*
@@ -220,7 +221,7 @@ mesh_outbox_scout_main(Datum arg)
 
 	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(arg),
 											  InvalidOid, 0);
-	SetConfigOption("search_path", "", PGC_SUSET, PGC_S_OVERRIDE);
+	mo_worker_settings();
 	SetConfigOption("lock_timeout", LOCK_TIMEOUT, PGC_SUSET, PGC_S_OVERRIDE);
 	look();
 

@@ -78,24 +78,41 @@ take_seat(MoPublisherSlot *slot, MoSeat seat, uint64 pair)
 	return ours;
 }
 
+/*
+ * What users set for their sessions, of this database or as the superuser that
+ * a worker is, must not stop ours.
+ */
+void
+mo_worker_settings(void)
+{
+	static const struct
+	{
+		const char *name;
+		const char *value;
+	}			settings[] =
+	{
+		{"role", "none"},
+		{"search_path", ""},
+		{"session_replication_role", "origin"},
+		{"statement_timeout", "0"},
+		{"lock_timeout", "0"},
+		{"idle_in_transaction_session_timeout", "0"},
+		{"default_transaction_read_only", "off"},
+		{"default_transaction_isolation", "read committed"},
+	};
+
+	for (int i = 0; i < lengthof(settings); i++)
+		SetConfigOption(settings[i].name, settings[i].value, PGC_SUSET,
+						PGC_S_OVERRIDE);
+}
+
 static void
-connect_to_database(Oid database, MoSeat seat)
+connect_to_database(Oid database)
 {
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
-
-	SetConfigOption("search_path", "", PGC_SUSET, PGC_S_OVERRIDE);
+	mo_worker_settings();
 	SetConfigOption("application_name", MyBgworkerEntry->bgw_name,
 					PGC_USERSET, PGC_S_SESSION);
-
-	/* What users set for their sessions must not stop ours. */
-	SetConfigOption("statement_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
-	SetConfigOption("lock_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
-	SetConfigOption("idle_in_transaction_session_timeout", "0",
-					PGC_SUSET, PGC_S_OVERRIDE);
-	SetConfigOption("default_transaction_read_only", "off",
-					PGC_SUSET, PGC_S_OVERRIDE);
-	SetConfigOption("default_transaction_isolation", "read committed",
-					PGC_SUSET, PGC_S_OVERRIDE);
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
 
@@ -149,7 +166,7 @@ mo_worker_run(Datum main_arg, MoSeat seat, MoWorkerBody body)
 
 	PG_TRY();
 	{
-		connect_to_database(slot->database, seat);
+		connect_to_database(slot->database);
 		body(slot_index);
 	}
 	PG_CATCH();

@@ -36,6 +36,9 @@ pg_noreturn extern void mo_worker_stop(MoPublisherSlot *slot,
 									   MoPublisherState state,
 									   const char *error, const char *hint);
 
+/* After connecting to a database: has our settings, not what users set there. */
+extern void mo_worker_settings(void);
+
 /* Reads the configuration again if a reload was asked for. */
 extern bool mo_worker_reload(void);
 
