@@ -20,9 +20,11 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/objectaccess.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
 #include "commands/dbcommands.h"
@@ -31,6 +33,7 @@
 #include "miscadmin.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
@@ -101,6 +104,21 @@ quiesce(Oid database)
 	ConditionVariableCancelSleep();
 }
 
+static DefElem *
+find_option(List *options, const char *name)
+{
+	ListCell   *cell;
+
+	foreach(cell, options)
+	{
+		DefElem    *option = lfirst_node(DefElem, cell);
+
+		if (strcmp(option->defname, name) == 0)
+			return option;
+	}
+	return NULL;
+}
+
 /*
  * Only for those who may do to the database what follows, so that nobody
  * else can stop it from publishing, be it for a moment.
@@ -112,6 +130,54 @@ quiesce_named(const char *name)
 
 	if (OidIsValid(database) && database != MyDatabaseId &&
 		mo_database_ownercheck(database, GetUserId()))
+		quiesce(database);
+}
+
+static bool
+is_template(Oid database)
+{
+	HeapTuple	tuple = SearchSysCache1(DATABASEOID,
+										ObjectIdGetDatum(database));
+	bool		result = false;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		result = ((Form_pg_database) GETSTRUCT(tuple))->datistemplate;
+		ReleaseSysCache(tuple);
+	}
+	return result;
+}
+
+static bool
+may_create_databases(void)
+{
+	HeapTuple	tuple = SearchSysCache1(AUTHOID,
+										ObjectIdGetDatum(GetUserId()));
+	bool		result = superuser();
+
+	if (HeapTupleIsValid(tuple))
+	{
+		result |= ((Form_pg_authid) GETSTRUCT(tuple))->rolcreatedb;
+		ReleaseSysCache(tuple);
+	}
+	return result;
+}
+
+/*
+ * Templates may be copied by others than their owners, and whoever is
+ * connected to a database may copy it.
+ */
+static void
+quiesce_source(const CreatedbStmt *command)
+{
+	DefElem    *option = find_option(command->options, "template");
+	Oid			database = get_database_oid(option != NULL && option->arg != NULL ?
+											defGetString(option) : "template1",
+											true);
+
+	if (OidIsValid(database) && may_create_databases() &&
+		(is_template(database) ||
+		 mo_database_ownercheck(database, GetUserId())))
 		quiesce(database);
 }
 
@@ -128,21 +194,6 @@ end_quiet(void)
  * Commands
  * ---------------------------------------------------------------------
  */
-
-static DefElem *
-find_option(List *options, const char *name)
-{
-	ListCell   *cell;
-
-	foreach(cell, options)
-	{
-		DefElem    *option = lfirst_node(DefElem, cell);
-
-		if (strcmp(option->defname, name) == 0)
-			return option;
-	}
-	return NULL;
-}
 
 static void
 before_command(Node *command)
@@ -162,13 +213,7 @@ before_command(Node *command)
 				quiesce_named(castNode(AlterDatabaseStmt, command)->dbname);
 			break;
 		case T_CreatedbStmt:
-			{
-				DefElem    *template = find_option(castNode(CreatedbStmt, command)->options,
-												   "template");
-
-				if (template != NULL && template->arg != NULL)
-					quiesce_named(defGetString(template));
-			}
+			quiesce_source(castNode(CreatedbStmt, command));
 			break;
 		default:
 			break;

@@ -118,8 +118,7 @@ list_databases(List **all, List **open)
 		*all = lappend_oid(*all, database->oid);
 
 		/* A limit below -1 marks what an interrupted DROP DATABASE left. */
-		if (database->datallowconn && !database->datistemplate &&
-			database->datconnlimit >= -1)
+		if (database->datallowconn && database->datconnlimit >= -1)
 			*open = lappend_oid(*open, database->oid);
 		MemoryContextSwitchTo(old);
 	}

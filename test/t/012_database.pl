@@ -1,5 +1,5 @@
 # What a DBA does to a database as a whole: settings for its sessions, which are
-# none of ours.
+# none of ours, and templates.
 
 use strict;
 use warnings FATAL => 'all';
@@ -9,7 +9,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = new_node('main');
-$node->safe_psql('postgres', q(CREATE ROLE maker LOGIN; CREATE DATABASE app ENCODING 'UTF8' TEMPLATE template0));
+$node->safe_psql('postgres', q(CREATE ROLE maker LOGIN CREATEDB; CREATE DATABASE app ENCODING 'UTF8' TEMPLATE template0));
 $node->safe_psql('app', 'CREATE EXTENSION mesh_outbox');
 create_publisher($node, 'embedded', db => 'app');
 simple_outbox($node, db => 'app');
@@ -41,5 +41,21 @@ is($node->safe_psql('app', 'SET statement_timeout = 0; SELECT current_user'), 'm
 	publishes('second', 'whatever is set');
 }
 $node->safe_psql('postgres', 'ALTER DATABASE app RESET ALL');
+
+note 'a template';
+$node->safe_psql('postgres', 'ALTER DATABASE app IS_TEMPLATE true');
+$node->restart;
+publishes('third', 'a template');
+$node->safe_psql('postgres', 'CREATE DATABASE made TEMPLATE app', extra_params => [ '-U', 'maker' ]);
+is($node->safe_psql('made', 'SELECT count(*) FROM sales.outbox'), 3, 'whoever may create databases can copy it');
+$node->safe_psql('app', 'CREATE DATABASE made2 TEMPLATE app');
+is($node->safe_psql('made2', 'SELECT count(*) FROM sales.outbox'), 3, 'so can who is in it');
+publishes('fourth', 'copied');
+
+note 'the template that is meant when none is named';
+$node->safe_psql('template1', 'CREATE EXTENSION mesh_outbox');
+create_publisher($node, 'embedded', db => 'template1');
+$node->safe_psql('postgres', 'CREATE DATABASE plain', extra_params => [ '-U', 'maker' ]);
+is(status($node, 'main', 'plain')->{state}, 'paused', 'what came with it is paused');
 
 done_testing();
