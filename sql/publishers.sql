@@ -104,6 +104,17 @@ SELECT mesh_outbox.pause_publisher('main', reason => '');
 SELECT mesh_outbox.pause_publisher('main', reason => 'maintenance of the cluster');
 SELECT state, paused FROM mesh_outbox.publishers;
 
+-- What is in doubt in another database is nothing to decide in its copy.
+INSERT INTO mesh_outbox.progress (publisher_id, system_identifier, database_oid, slot_name, ready_lsn, lsn,
+                                  marker_lsn, marker_xid, marker_time, attention, attention_since)
+SELECT publisher_id, 1, database_oid, 'none', '0/1', '0/5', '0/5', 700, 0, 'the slot is gone', '2026-01-01'
+FROM mesh_outbox.publisher;
+BEGIN;
+SELECT mesh_outbox.resume_publisher('main');
+SELECT paused, attention FROM mesh_outbox.publishers;
+ROLLBACK;
+DELETE FROM mesh_outbox.progress;
+
 -- Dropping.
 SELECT mesh_outbox.drop_publisher('main');
 SELECT mesh_outbox.drop_publisher('other');

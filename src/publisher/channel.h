@@ -61,7 +61,8 @@ typedef struct MoHello
 	int64		progress_marker_xid;
 	int64		progress_marker_time;
 	bool		has_attention;
-	XLogRecPtr	ledger_lsn;		/* last_lsn of the newest ledger row, or 0 */
+	XLogRecPtr	ledger_lsn;		/* last_lsn of the newest ledger row, or 0;
+								 * of rows of this slot, as the offsets */
 	int64		ledger_batch_no;	/* of the newest ledger row, or 0 */
 	char	   *ledger_offsets; /* JSON: highest last offset per topic and
 								 * partition in the newest ledger rows */

@@ -257,8 +257,11 @@ BEGIN
     PERFORM mesh_outbox.require_admin('resume a publisher');
     publisher := mesh_outbox.find_publisher(resume_publisher.name);
     PERFORM FROM mesh_outbox.publisher p WHERE p.publisher_id = publisher.publisher_id FOR UPDATE;
+    -- A copied database has the original's, with what was in doubt there.
     SELECT * INTO progress FROM mesh_outbox.progress g
-    WHERE g.publisher_id = publisher.publisher_id FOR UPDATE;
+    WHERE g.publisher_id = publisher.publisher_id
+      AND g.system_identifier = mesh_outbox.this_system() AND g.database_oid = mesh_outbox.this_database()
+    FOR UPDATE;
     IF start_from NOT IN ('marker', 'ledger', 'now') THEN
         RAISE EXCEPTION USING
             ERRCODE = 'invalid_parameter_value',

@@ -93,12 +93,13 @@ static const struct
 	" WHERE publisher_id = $1 ORDER BY batch_no DESC LIMIT 1"},
 
 	/* A decision of a person covers what was lost before it. */
-	[SELECT_LEDGER_OFFSETS] = {1, {INT4OID},
+	[SELECT_LEDGER_OFFSETS] = {2, {INT4OID, PG_LSNOID},
 		"SELECT jsonb_object_agg(topic, ends)::text FROM ("
 		"SELECT topic, jsonb_object_agg(partition, last) AS ends FROM ("
 		"SELECT t.key AS topic, p.key AS partition,"
 		" max((p.value ->> 1)::bigint) AS last FROM ("
 		"SELECT offsets FROM mesh_outbox.batch WHERE publisher_id = $1"
+		" AND last_lsn >= $2"
 		" AND published_at > coalesce((SELECT max(at)"
 		"  FROM mesh_outbox.publisher_event WHERE publisher_id = $1"
 		"  AND action LIKE 'resume from %'), '-infinity')"
@@ -139,11 +140,12 @@ static const struct
 		" marker_time) VALUES ($1, $2, $3, $4, $5, $5, '0/0', 0, 0)"
 		" ON CONFLICT (publisher_id) DO UPDATE SET"
 		" (system_identifier, database_oid, slot_name, ready_lsn, lsn,"
-		" marker_lsn, marker_xid, marker_time, written_at) ="
+		" marker_lsn, marker_xid, marker_time, attention, attention_detail,"
+		" attention_hint, attention_since, written_at) ="
 		" (excluded.system_identifier, excluded.database_oid,"
 		" excluded.slot_name, excluded.ready_lsn, excluded.lsn,"
 		" excluded.marker_lsn, excluded.marker_xid, excluded.marker_time,"
-	" clock_timestamp())"},
+	" NULL, NULL, NULL, NULL, clock_timestamp())"},
 
 	[UPDATE_ATTENTION] = {4, {INT4OID, TEXTOID, TEXTOID, TEXTOID},
 		"UPDATE mesh_outbox.progress SET attention = nullif($2, ''),"
@@ -341,6 +343,11 @@ read_publisher(MoHello *hello)
 	return true;
 }
 
+/*
+ * Rows from before the slot may have come with a copy of another database, or
+ * through pg_upgrade: their numbers are taken, but Kafka is not to be compared
+ * with them.
+ */
 static void
 read_ledger(MoHello *hello)
 {
@@ -348,9 +355,16 @@ read_ledger(MoHello *hello)
 	execute(SELECT_LEDGER_END);
 	if (SPI_processed > 0)
 	{
+		XLogRecPtr	last_lsn = DatumGetLSN(get(0, 2));
+
 		hello->ledger_batch_no = DatumGetInt64(get(0, 1));
-		hello->ledger_lsn = DatumGetLSN(get(0, 2));
+		if (hello->has_progress && last_lsn >= hello->ready_lsn)
+			hello->ledger_lsn = last_lsn;
 	}
+	if (!hello->has_progress)
+		return;
+	arguments();
+	put(LSNGetDatum(hello->ready_lsn));
 	execute(SELECT_LEDGER_OFFSETS);
 	hello->ledger_offsets = get_text(0, 1);
 }

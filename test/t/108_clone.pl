@@ -1,5 +1,6 @@
 # A copy of the data directory against the same Kafka: it stops by itself and
-# leaves the original alone.  The same for a restored dump.
+# leaves the original alone.  The same for a restored dump, and for a copy of
+# the database on its server.
 
 use strict;
 use warnings FATAL => 'all';
@@ -90,9 +91,27 @@ $restored->safe_psql('restored', emit_sql('from-restored', 1));
 ok(wait_published($restored, 'restored'), 'and publishes what comes from now on');
 undisturbed('restored and resumed', 'o4');
 
+note 'a copy of the database on its own server';
+ok(until_true('the ledger', sub {
+	$node->safe_psql('postgres', 'SELECT max(last_commit) >= (SELECT max(created_at) FROM sales.outbox) FROM mesh_outbox.batches')
+	  eq 't' }), 'the copy will have a ledger');
+$node->safe_psql('postgres', 'CREATE DATABASE copied TEMPLATE postgres');
+is(status($node, 'main', 'copied')->{state}, 'paused', 'its publisher is paused');
+sql_fails($node, emit_sql('early', 1), qr/not ready.*resume_publisher/s, 'an event that nobody would publish',
+	db => 'copied');
+$node->safe_psql('copied', q(SELECT mesh_outbox.resume_publisher('main')));
+ok(wait_ready($node, 'main', 'copied'), 'resumed on purpose it starts');
+$node->safe_psql('copied', emit_sql('from-copy', 1));
+ok(wait_published($node, 'copied'), 'and asks for no decision about what the original published');
+$node->restart;
+$node->safe_psql('copied', emit_sql('from-copy-again', 1));
+ok(wait_published($node, 'copied'), 'nor later');
+emit($node, 'o5' => 1);
+ok(wait_published($node), 'the original goes on');
+
 my @seen = values_of(consume($kafka, 'sales.orders'));
 is_deeply([ sort @seen ],
-	[ sort((map { ("e$_", "m$_", "n$_") } 1 .. 5), qw(o1 o2 o3 o4 from-restored)) ],
+	[ sort((map { ("e$_", "m$_", "n$_") } 1 .. 5), qw(o1 o2 o3 o4 o5 from-restored from-copy from-copy-again)) ],
 	'every event of the original once, none of the clones');
 
 done_testing();
