@@ -53,6 +53,7 @@ typedef struct MoHello
 	XLogRecPtr	resume_lsn;		/* end of WAL when that was decided */
 	Oid			check_function; /* OID of mesh_outbox.check_event() */
 	Oid			control_table;	/* OID of mesh_outbox.control_event */
+	bool		slot_is_there;	/* and not invalidated; stays with the scribe */
 	bool		has_progress;	/* the rest is zero without it */
 	char	   *progress_slot;	/* slot name at that time */
 	XLogRecPtr	ready_lsn;

@@ -107,10 +107,14 @@ BEGIN
             HINT = 'Insert it again with an id of its own, and give it up with mesh_outbox.discard_dead_letters().';
     END IF;
     event.outbox_id := outbox.outbox_id;
+    -- What is committed while a decision is due may be given up by it, and
+    -- unlike an INSERT this can wait.
     event.publisher_id := (SELECT p.publisher_id FROM mesh_outbox.publisher p
                            JOIN mesh_outbox.progress g USING (publisher_id)
+                           JOIN pg_replication_slots s USING (slot_name)
                            WHERE p.name = outbox.publisher AND g.system_identifier = mesh_outbox.this_system()
-                             AND g.database_oid = mesh_outbox.this_database());
+                             AND g.database_oid = mesh_outbox.this_database()
+                             AND g.attention IS NULL AND s.wal_status <> 'lost');
     event.contract_id := (mesh_outbox.contract_in_force(outbox.product, event.event_type, major)).contract_id;
     -- it may have had none where an earlier version looked for it
     event.key := coalesce(event.key, mesh_outbox.contract_key(event.contract_id, event.payload));
@@ -131,7 +135,7 @@ BEGIN
     IF event.event_id IS NULL THEN
         RETURN 'its event is not in the outbox any more';
     ELSIF event.publisher_id IS NULL THEN
-        RETURN 'the outbox has no publisher that is ready';
+        RETURN 'the outbox has no publisher that is ready: see the view publishers';
     ELSIF event.contract_id IS NULL THEN
         RETURN format('no contract of event type "%s" and its major version is in force', event.event_type);
     END IF;
@@ -214,7 +218,7 @@ BEGIN
             RAISE EXCEPTION USING
                 ERRCODE = 'object_not_in_prerequisite_state',
                 MESSAGE = format('cannot retry dead letter %s: %s', letter.dead_letter_id, obstacle),
-                HINT = 'mesh_outbox.discard_dead_letters() gives it up.';
+                HINT = 'Mend that first, or give it up with mesh_outbox.discard_dead_letters().';
         END IF;
         INSERT INTO mesh_outbox.control_event SELECT event.*;
         INSERT INTO mesh_outbox.control_event SELECT * FROM unnest(older);

@@ -176,6 +176,8 @@ release_slot(MoPublisherSlot *slot)
 	SpinLockAcquire(&slot->mutex);
 	slot->pair = 0;
 	slot->pair_runs = false;
+	/* The replication slot may be lost before the next pair looks at it. */
+	slot->ready = false;
 	SpinLockRelease(&slot->mutex);
 	LWLockRelease(mo_shared->lock);
 	ConditionVariableBroadcast(&mo_shared->workers_cv);

@@ -97,7 +97,7 @@ say_hello(void)
 		proc_exit(0);
 
 	last_batch_no = hello.ledger_batch_no;
-	announce_ready(hello.has_progress && !hello.has_attention &&
+	announce_ready(hello.slot_is_there && !hello.has_attention &&
 				   hello.resume_from[0] == '\0');
 
 	initStringInfo(&body);

@@ -81,7 +81,9 @@ static const struct
 		" g.slot_name::text, g.ready_lsn, g.lsn, g.marker_lsn, g.marker_xid,"
 		" g.marker_time, g.attention IS NOT NULL,"
 		" to_regclass('mesh_outbox.control_event')::oid, p.resume_lsn,"
-		" mesh_outbox.marker_group(p)"
+		" mesh_outbox.marker_group(p),"
+		" EXISTS (SELECT FROM pg_replication_slots AS r"
+		"  WHERE r.slot_name = g.slot_name AND r.wal_status <> 'lost')"
 		" FROM mesh_outbox.publisher AS p"
 		" LEFT JOIN mesh_outbox.progress AS g"
 		"  ON g.publisher_id = p.publisher_id"
@@ -340,6 +342,7 @@ read_publisher(MoHello *hello)
 	hello->control_table = DatumGetObjectId(get(0, 13));
 	hello->resume_lsn = DatumGetLSN(get(0, 14));
 	hello->marker_group = get_text(0, 15);
+	hello->slot_is_there = DatumGetBool(get(0, 16));
 	return true;
 }
 

@@ -103,6 +103,45 @@ emit($node, 'after-move' => 1);
 ok(wait_published($node), 'published');
 once('after-move');
 
+note 'lost while it is paused, so that no publisher has seen it';
+$node->safe_psql('postgres', q(
+	SELECT mesh_outbox.set_enforcement('sales.orders', 'OrderPlaced', '1.0.0', 'quarantine', reason => 'test')));
+emit($node, 'dead' => -1);
+emit($node, 'behind-it' => 1);
+ok(wait_published($node), 'published, or a dead letter');
+ok(until_true('it to be left behind', sub {
+	$node->safe_psql('postgres', q(SELECT b.last_lsn > d.commit_lsn FROM mesh_outbox.dead_letter d, mesh_outbox.batch b
+		ORDER BY b.batch_no DESC LIMIT 1)) eq 't' }), 'left behind');
+$node->safe_psql('postgres', q(
+	SELECT mesh_outbox.set_enforcement('sales.orders', 'OrderPlaced', '1.0.0', 'off', reason => 'test');
+	SELECT mesh_outbox.pause_publisher('main', reason => 'test');
+	ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'));
+ok(wait_state($node, 'paused'), 'paused');
+$node->reload;
+ok(until_true('the slot to be lost', sub {
+	$node->safe_psql('postgres', 'CREATE TEMP TABLE t (n int); SELECT pg_switch_wal(); CHECKPOINT');
+	return $node->safe_psql('postgres', 'SELECT wal_status FROM pg_replication_slots') eq 'lost' }), 'lost');
+ok(until_true('the pair to end', sub { !worker_pid($node, 'publisher') && !worker_pid($node, 'scribe') }), 'nobody runs');
+is(status($node)->{state}, 'paused', 'it is paused still');
+my $retry = q(SELECT mesh_outbox.retry_dead_letters(array_agg(dead_letter_id)) FROM mesh_outbox.dead_letters);
+sql_fails($node, $retry, qr/no publisher that is ready/, 'a retry that nobody would publish');
+$node->safe_psql('postgres', 'ALTER SYSTEM RESET max_slot_wal_keep_size');
+$node->reload;
+# The launcher learns of it a moment after the commit.
+my $launcher = launcher_pid($node);
+kill 'STOP', $launcher;
+$node->safe_psql('postgres',
+	q(SELECT mesh_outbox.resume_publisher('main', start_from => 'now', reason => 'the slot is lost')));
+is($node->safe_psql('postgres', q(SELECT mesh_outbox.wait_ready('main', '0'))), 'f',
+	'not ready before there is a new slot');
+kill 'CONT', $launcher;
+ok(wait_ready($node), 'ready');
+emit($node, 'after-loss' => 1);
+is($node->safe_psql('postgres', $retry), '1', 'the dead letter is still there to be retried');
+ok(wait_published($node), 'published');
+once('after-loss');
+once('dead');
+
 note 'a decision is for now: the next start must not find it';
 sql_fails($node, q(SELECT mesh_outbox.resume_publisher('main', start_from => 'now', reason => 'for fun')),
 	qr/needs no decision/, 'none is due');
