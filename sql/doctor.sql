@@ -86,6 +86,16 @@ SELECT severity, object, problem, remedy FROM mesh_outbox.doctor() WHERE object 
 SELECT remedy FROM mesh_outbox.doctor() WHERE object LIKE 'outbox%' AND severity = 'error' \gexec
 \o
 SELECT object, problem FROM mesh_outbox.doctor() WHERE object LIKE 'outbox%' AND severity = 'error';
+-- A check under another name would go on naming its publisher.
+SET mesh_outbox.protect_outboxes = off;
+ALTER TRIGGER mesh_outbox_check ON sales.parted RENAME TO an_old_check;
+RESET mesh_outbox.protect_outboxes;
+SELECT severity, object, problem, remedy FROM mesh_outbox.doctor() WHERE object LIKE 'outbox%' AND severity = 'error';
+\o /dev/null
+SELECT DISTINCT remedy FROM mesh_outbox.doctor() WHERE object LIKE 'outbox%' AND severity = 'error' \gexec
+\o
+SELECT tgrelid::regclass, tgname, tgenabled FROM pg_trigger
+WHERE tgrelid IN ('sales.parted'::regclass, 'sales.p1'::regclass) ORDER BY 1, 2;
 SET mesh_outbox.protect_outboxes = off;
 DROP TRIGGER mesh_outbox_check ON sales.parted;
 RESET mesh_outbox.protect_outboxes;

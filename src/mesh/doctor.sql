@@ -39,6 +39,10 @@ CREATE FUNCTION mesh_outbox.doctor_publishers()
     SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
+    -- They run on the primary server, and so do their slots.
+    IF pg_is_in_recovery() THEN
+        RETURN;
+    END IF;
     RETURN QUERY
     WITH publishers AS MATERIALIZED (SELECT * FROM mesh_outbox.watch_publishers()),
          slots AS (
@@ -49,8 +53,8 @@ BEGIN
            concat_ws('; ', 'it is ' || CASE WHEN p.paused THEN 'paused' ELSE p.state END,
                      p.pause_reason, p.attention, p.attention_detail, p.last_error),
            CASE WHEN p.attention IS NOT NULL
-                THEN format('SELECT mesh_outbox.resume_publisher(%L, start_from => ''marker'', reason => ''…''); -- %s',
-                            p.name, coalesce(p.attention_hint, 'or ledger, or now'))
+                THEN format('SELECT mesh_outbox.resume_publisher(%L, start_from => ''…'', reason => ''…''); -- %s',
+                            p.name, coalesce(p.attention_hint, 'marker, ledger or now'))
                 WHEN p.paused THEN format('SELECT mesh_outbox.resume_publisher(%L);', p.name)
                 ELSE '-- ' || coalesce(p.last_error_hint, 'the server''s log says more') END
     FROM publishers p
@@ -132,7 +136,7 @@ CREATE FUNCTION mesh_outbox.doctor_outboxes()
     SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
         WITH part AS (
-            SELECT o.relation, o.columns, r.domain, d.owner, c.oid, c.relowner, c.relnamespace, c.relpersistence, c.relrowsecurity,
+            SELECT o.relation, o.product, o.columns, r.domain, d.owner, c.oid, c.relowner, c.relnamespace, c.relpersistence, c.relrowsecurity,
                    c.relkind
             FROM mesh_outbox.outbox o JOIN mesh_outbox.product r ON r.name = o.product
             JOIN mesh_outbox.domain d ON d.name = r.domain
@@ -203,6 +207,18 @@ CREATE FUNCTION mesh_outbox.doctor_outboxes()
         FROM part p JOIN pg_roles r ON r.oid = p.owner
         WHERE NOT has_schema_privilege(p.owner, p.relnamespace, 'USAGE')
            OR NOT has_table_privilege(p.owner, p.oid, 'SELECT')
+        UNION ALL
+        -- DROP OWNED and a change of the table's owner take rights away
+        SELECT 'warning', p.domain, format('outbox %s', p.oid::regclass),
+               format('role %s, who may publish, has no right to insert into it', i.role),
+               format('GRANT INSERT ON %s TO %s;', p.oid::regclass, i.role)
+        FROM part p
+        CROSS JOIN LATERAL (SELECT p.owner AS role
+                            UNION
+                            SELECT g.role FROM mesh_outbox.publish_grant g
+                            WHERE g.product = p.product AND (g.until IS NULL OR g.until > mesh_outbox.present())) i
+        JOIN pg_roles r ON r.oid = i.role
+        WHERE p.oid = p.relation AND NOT has_table_privilege(i.role, p.oid, 'INSERT')
         UNION ALL
         SELECT 'warning', p.domain, format('outbox %s', p.oid::regclass),
                format('its trigger %s may change events behind the check', t.tgname),

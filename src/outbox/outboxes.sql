@@ -107,15 +107,20 @@ COMMENT ON FUNCTION mesh_outbox.install_check(regclass, int, int, jsonb) IS
     'makes a table and its partitions an outbox; the triggers'' arguments say which, and for which publisher';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.install_check(regclass, int, int, jsonb) FROM PUBLIC;
 
+-- Whatever a superuser has called them: two checks would name two publishers.
 CREATE FUNCTION mesh_outbox.remove_check(relation regclass) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    part regclass;
+    installed record;
 BEGIN
-    EXECUTE format('DROP TRIGGER IF EXISTS mesh_outbox_check ON %s', relation);
-    FOR part IN SELECT mesh_outbox.outbox_relations(relation) LOOP
-        EXECUTE format('DROP TRIGGER IF EXISTS mesh_outbox_truncate ON %s', part);
+    -- those of partitions go with the one they were made from
+    FOR installed IN
+        SELECT t.tgname, t.tgrelid::regclass AS part FROM mesh_outbox.outbox_relations(relation) r
+        JOIN pg_trigger t ON t.tgrelid = r
+        WHERE t.tgfoid = 'mesh_outbox.check_event'::regproc AND t.tgparentid = 0
+    LOOP
+        EXECUTE format('DROP TRIGGER %I ON %s', installed.tgname, installed.part);
     END LOOP;
 END
 $$;

@@ -45,10 +45,13 @@ AS $$
     SELECT p.publisher_id, p.name,
            coalesce(s.state, CASE WHEN p.paused THEN 'paused' ELSE 'stopped' END),
            s.since,
-           CASE WHEN mesh_outbox.is_preloaded() THEN s.error
-                ELSE 'mesh_outbox is not loaded at server start' END,
-           CASE WHEN mesh_outbox.is_preloaded() THEN s.hint
-                ELSE 'Add mesh_outbox to shared_preload_libraries and restart the server.' END,
+           CASE WHEN NOT mesh_outbox.is_preloaded() THEN 'mesh_outbox is not loaded at server start'
+                WHEN pg_is_in_recovery() THEN 'publishers do not run during recovery'
+                ELSE s.error END,
+           CASE WHEN NOT mesh_outbox.is_preloaded()
+                THEN 'Add mesh_outbox to shared_preload_libraries and restart the server.'
+                WHEN pg_is_in_recovery() THEN 'Look at the primary server.'
+                ELSE s.hint END,
            s.error_at, s.publisher_pid, s.scribe_pid,
            coalesce(s.brokers, p.brokers),
            coalesce(r.confirmed_flush_lsn, s.slot_lsn),

@@ -30,6 +30,9 @@ ok(until_true('a synchronous standby', sub {
 is($standby->safe_psql('postgres', q(SELECT count(*) FROM pg_stat_activity
 	WHERE backend_type ~ 'mesh_outbox (publisher|scribe)')), '0', 'no workers on a standby');
 is(status($standby)->{name}, 'main', 'the view works on a standby');
+like(status($standby)->{last_error}, qr/recovery/, 'and says why nothing runs');
+is($standby->safe_psql('postgres', q(SELECT count(*) FROM mesh_outbox.doctor() WHERE object LIKE 'publisher%')), '0',
+	'where nobody has to make a slot');
 
 note 'nothing is published that the standby has not flushed';
 $standby->stop;
