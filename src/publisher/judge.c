@@ -105,7 +105,13 @@ check_partition(MoPublisher *pub, const char *topic, int partition,
 
 	mo_producer_start_end_offset(pub->producer, topic, partition);
 	result = mo_publisher_await(pub, MO_LANE_CONTROL);
-	end = result->status == MO_KAFKA_OK ? mo_producer_end_offset(pub->producer) : 0;
+	if (result->status != MO_KAFKA_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+				 errmsg("could not ask where topic \"%s\" ends", topic),
+				 errdetail("%s.", result->message),
+				 errhint("The publisher's principal needs DESCRIBE on its topics.")));
+	end = mo_producer_end_offset(pub->producer);
 	if (end > last)
 		return;
 	mo_publisher_need_attention(pub, "a topic has lost events",

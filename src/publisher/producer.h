@@ -232,7 +232,8 @@ extern MoTopic *mo_producer_topic(MoProducer *producer, const char *name);
  * the number of partitions it has and its topic id ("" when the library
  * cannot tell).  No right to create it, or to see it, is MO_KAFKA_REFUSED.
  *
- * end_offsets: read-committed end offset (last stable) of one partition.
+ * end_offset: where the log of one partition ends, open transactions included;
+ * 0 if there is no such partition.  No right to see it is MO_KAFKA_REFUSED.
  */
 extern void mo_producer_start_read_marker(MoProducer *producer,
 										  bool committed);

@@ -496,7 +496,34 @@ mo_admin_call_ensure_topic(MoLane *lane)
  * ----------------------------------------------------------------
  */
 
-/* Asks once for the end of the log, whatever transactions are open in it. */
+static bool
+code_no_partition(rd_kafka_resp_err_t code)
+{
+	return code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
+		code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION ||
+		code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+}
+
+/*
+ * Does the partition that a consumer does not know exist?  A consumer takes
+ * for unknown what it may not see; the topic's metadata tell.
+ */
+static rd_kafka_resp_err_t
+ask_existence(MoLane *lane)
+{
+	int			partitions;
+	rd_kafka_resp_err_t code = count_partitions(lane, &partitions);
+
+	if (code == RD_KAFKA_RESP_ERR_NO_ERROR && lane->partition >= partitions)
+		return RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+	return code == RD_KAFKA_RESP_ERR_NO_ERROR ?
+		RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE : code;
+}
+
+/*
+ * Asks once for the end of the log, whatever transactions are open in it.  A
+ * partition that does not exist is as good as an empty one.
+ */
 static rd_kafka_resp_err_t
 ask_end_offset(MoLane *lane, rd_kafka_t *reader)
 {
@@ -507,17 +534,16 @@ ask_end_offset(MoLane *lane, rd_kafka_t *reader)
 	code = rd_kafka_query_watermark_offsets(reader, lane->topic,
 											lane->partition, &low, &high,
 											MO_CALL_TIMEOUT);
+	if (code_no_partition(code))
+		code = ask_existence(lane);
+	if (code_no_partition(code))
+	{
+		code = RD_KAFKA_RESP_ERR_NO_ERROR;
+		high = 0;
+	}
 	if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
 		lane->end_offset = high;
 	return code;
-}
-
-static bool
-code_no_partition(rd_kafka_resp_err_t code)
-{
-	return code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
-		code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION ||
-		code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
 }
 
 /*
@@ -542,11 +568,6 @@ mo_admin_call_end_offset(MoLane *lane)
 	}
 	while ((code = ask_end_offset(lane, reader)) != RD_KAFKA_RESP_ERR_NO_ERROR)
 	{
-		if (code_no_partition(code))
-		{
-			mo_lane_fail(lane, MO_KAFKA_REFUSED, code, rd_kafka_err2str(code));
-			break;
-		}
 		if (!fail_or_retry(lane, code, NULL))
 			break;
 	}

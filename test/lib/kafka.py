@@ -16,6 +16,9 @@ As a module: Cluster(dir).  As a command, for shell and Perl:
     kafka.py summary BOOTSTRAP TOPIC         the same, counted: one JSON object
     kafka.py uncommitted BOOTSTRAP TOPIC     the same, aborted and open transactions too
     kafka.py offsets BOOTSTRAP GROUP         committed offsets, JSON
+    kafka.py secure DIR                start again with rights; prints the address for user clerk (pass-word)
+    kafka.py allow DIR KIND NAME OPERATION   give clerk a right; KIND as Kafka calls it, e.g. TOPIC
+    kafka.py revoke DIR KIND NAME OPERATION  take it back
     kafka.py drop-group DIR GROUP            forget a group's offsets
     kafka.py set-offset DIR GROUP TOPIC OFFSET  as an administrator does who resets a group
     kafka.py fence BOOTSTRAP ID ...          take transactional ids over
@@ -38,7 +41,9 @@ import time
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka import ConsumerGroupTopicPartitions
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import (AclBinding, AclBindingFilter, AclOperation, AclPermissionType, AdminClient,
+                                   AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourcePatternType,
+                                   ResourceType)
 
 # Ends what hangs; a slow machine shared with others must not meet it.
 PATIENCE_S = 300
@@ -74,6 +79,13 @@ broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
 auto.create.topics.enable=false
 message.max.bytes=1048576
+"""
+# A second listener, whose user has the rights that were given.
+SECURE = """\
+sasl.enabled.mechanisms=PLAIN
+listener.name.sasl_plaintext.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_clerk="pass-word";
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
 """
 
 
@@ -257,6 +269,33 @@ class Cluster:
                 return False
         until(ready, PATIENCE_S, "brokers")
 
+    def secure(self, owner):
+        """A cluster of one broker gets a listener with passwords."""
+        port = free_ports(1, owner)[0]
+        file = self._path(1, "server.properties.")
+        more = {"listeners": f",SASL_PLAINTEXT://127.0.0.1:{port}",
+                "advertised.listeners": f",SASL_PLAINTEXT://127.0.0.1:{port}",
+                "listener.security.protocol.map": ",SASL_PLAINTEXT:SASL_PLAINTEXT"}
+        self.kill(1)
+        with open(file) as f:
+            lines = [line + more.get(line.split("=")[0], "") for line in f.read().splitlines()]
+        with open(file, "w") as f:
+            f.write("\n".join(lines) + "\n" + SECURE)
+        self.up()
+        return f"127.0.0.1:{port}"
+
+    def set_right(self, given, kind, name, operation):
+        admin = self.admin()
+        right = (ResourceType[kind], name, ResourcePatternType.LITERAL, "User:clerk", "*",
+                 AclOperation[operation], AclPermissionType.ALLOW)
+        if given:
+            binding = AclBinding(*right)
+            admin.create_acls([binding])[binding].result(PATIENCE_S)
+        else:
+            binding = AclBindingFilter(*right)
+            if len(admin.delete_acls([binding])[binding].result(PATIENCE_S)) != 1:
+                sys.exit("there is no such right")
+
     def create_topic(self, name, partitions, **config):
         admin = self.admin()
         replicas = min(3, len(self.ports))
@@ -431,6 +470,10 @@ def main(argv):
         cluster.delete_topic(rest[0])
     elif command == "alter":
         cluster.alter_topic(rest[0], **dict(r.split("=", 1) for r in rest[1:]))
+    elif command == "secure":
+        print(cluster.secure(owner=os.getppid()))
+    elif command in ("allow", "revoke"):
+        cluster.set_right(command == "allow", *rest)
     elif command == "set-offset":
         cluster.set_offset(rest[0], rest[1], int(rest[2]))
     elif command == "drop-group":
