@@ -17,8 +17,7 @@ DECLARE
     target mesh_outbox.outboxes;
     major int;
     majors int;
-    contract mesh_outbox.contracts;
-    product mesh_outbox.products;
+    contract mesh_outbox.contract;
     key text;
 BEGIN
     SELECT * INTO target FROM mesh_outbox.outboxes o WHERE o.outbox = explain_event.outbox;
@@ -43,26 +42,23 @@ BEGIN
             HINT = CASE WHEN majors = 0 THEN 'See the view mesh_outbox.contracts.'
                         ELSE 'Say which with major_version, as an INSERT would have to.' END;
     END IF;
-    SELECT * INTO contract FROM mesh_outbox.contracts c
-    WHERE c.product = target.product AND c.event_type = explain_event.event_type AND c.in_force
-      AND split_part(c.version, '.', 1)::int = major;
-    SELECT * INTO product FROM mesh_outbox.products p WHERE p.name = target.product;
+    contract := mesh_outbox.contract_in_force(target.product, event_type, major);
     key := mesh_outbox.contract_key(contract.contract_id, payload);
 
     RETURN QUERY VALUES
-        ('contract', format('%s/%s %s', contract.product, contract.event_type, contract.version)),
+        ('contract', format('%s/%s %s', contract.product, contract.event_type, mesh_outbox.version_text(contract))),
         ('enforcement', contract.enforcement),
         ('publisher', target.publisher),
         ('topic', contract.topic),
         ('key', key),
         ('partition', mesh_outbox.key_partition(key, contract.partitions)::text),
-        ('header content-type', CASE product.content_mode WHEN 'structured'
+        ('header content-type', CASE contract.content_mode WHEN 'structured'
              THEN 'application/cloudevents+json; charset=UTF-8' ELSE 'application/json' END);
-    IF product.content_mode = 'binary' THEN
+    IF contract.content_mode = 'binary' THEN
         RETURN QUERY VALUES
             ('header ce_id', '(the row''s event_id)'),
             ('header ce_type', contract.ce_type);
-        IF product.header_set <> 'minimal' THEN
+        IF contract.header_set <> 'minimal' THEN
             RETURN QUERY VALUES
                 ('header ce_specversion', '1.0'),
                 ('header ce_source', contract.ce_source),
@@ -70,18 +66,19 @@ BEGIN
                 ('header ce_dataschema', contract.ce_dataschema),
                 ('header ce_sequence', '(given at commit)');
         END IF;
-        IF product.header_set = 'full' THEN
+        IF contract.header_set = 'full' THEN
             RETURN QUERY VALUES
                 ('header ce_subject', key),
                 ('header ce_partitionkey', key),
                 ('header ce_recordedtime', '(the row''s created_at)');
         END IF;
     END IF;
+    IF jsonb_typeof(headers) = 'object' THEN
+        RETURN QUERY SELECT 'header ' || h.key, h.value FROM jsonb_each_text(headers) h;
+    END IF;
     RETURN QUERY
         SELECT 'violation', concat('at ', mesh_outbox.violation_place(v.instance_pointer, v.keyword), ': ', v.message, ', found ' || v.found)
-        FROM mesh_outbox.contract c,
-             LATERAL mesh_outbox.event_violations(c, payload, headers, NULL, event_time, now(), as_enforced => false) v
-        WHERE c.contract_id = contract.contract_id;
+        FROM mesh_outbox.event_violations(contract, payload, headers, NULL, event_time, now(), as_enforced => false) v;
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.explain_event(regclass, text, jsonb, int, jsonb, timestamptz) IS
