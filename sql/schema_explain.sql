@@ -41,6 +41,18 @@ SELECT mesh_outbox.activate_contract('explain.orders', 'Weighed', '1.0.0');
 SELECT p AS payload, e.item, e.value
 FROM unnest('{"{\"grams\": 1.50}","{\"grams\": true}","{\"grams\": {}}","{}"}'::jsonb[]) p,
      mesh_outbox.explain_event('schema_explain.outbox', 'Weighed', p) e WHERE e.item IN ('key', 'partition', 'violation');
+-- What a product says from now on is not what its contracts say; headers of the row go with it.
+SELECT mesh_outbox.alter_product('explain.orders', content_mode => 'structured');
+SELECT item, value FROM mesh_outbox.explain_event('schema_explain.outbox', 'Weighed', '{"grams": 1}', headers => '{"tenant": "acme"}')
+WHERE item IN ('header content-type', 'header ce_type', 'header tenant');
+SELECT mesh_outbox.alter_product('explain.orders', content_mode => 'binary');
+-- The violations of the version that refuses, not of the newest.
+SELECT mesh_outbox.propose_contract('explain.orders', 'Weighed', version => '2.0.0', key => '/id', description => 'a parcel was weighed',
+    schema => '{"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}, "grams": {"type": "number"}}}');
+SELECT mesh_outbox.activate_contract('explain.orders', 'Weighed', '2.0.0');
+INSERT INTO schema_explain.outbox (event_type, payload) VALUES ('Weighed', '{"id": "x", "grams": 1}');
+SELECT instance_pointer, message FROM mesh_outbox.validate('explain.orders', 'Weighed', '{"id": "x", "grams": 1}');
+SELECT instance_pointer, message FROM mesh_outbox.validate('explain.orders', 'Weighed', '{"id": "x", "grams": 1}', '1.0.0');
 BEGIN;
 SELECT mesh_outbox.set_outbox_publisher('schema_explain.outbox', NULL);
 INSERT INTO schema_explain.outbox (event_type, payload) VALUES ('Weighed', '{"grams": 1.50}') RETURNING key, mesh_outbox.key_partition(key, 6);

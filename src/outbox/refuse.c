@@ -103,14 +103,34 @@ show_value(const MoContract *contract, const JsonbValue *value)
 	}
 }
 
+/* validate() takes the highest major in force, where it is not told which. */
+static const char *
+version_argument(const MoContract *contract)
+{
+	int32		highest = contract->major;
+	ListCell   *lc;
+
+	foreach(lc, mo_catalog_list_versions(contract->product,
+										 contract->event_type))
+	{
+		const MoContractVersion *version = lfirst(lc);
+
+		if (mo_registry_in_force(version))
+			highest = Max(highest, version->major);
+	}
+	return highest == contract->major ? "" :
+		psprintf(", %s", quote_literal_cstr(contract->version));
+}
+
 /* What to do about a violation, and how to see the others. */
 static int
 hint_violations(const MoContract *contract, const char *advice)
 {
-	return errhint("%s%sSELECT * FROM %s.validate(%s, %s, payload) shows all violations.",
+	return errhint("%s%sSELECT * FROM %s.validate(%s, %s, payload%s) shows all violations.",
 				   advice != NULL ? advice : "", advice != NULL ? " " : "",
 				   MO_SCHEMA, quote_literal_cstr(contract->product),
-				   quote_literal_cstr(contract->event_type));
+				   quote_literal_cstr(contract->event_type),
+				   version_argument(contract));
 }
 
 /*
