@@ -97,13 +97,15 @@ mo_worker_settings(void)
 		{"statement_timeout", "0"},
 		{"lock_timeout", "0"},
 		{"idle_in_transaction_session_timeout", "0"},
+		{"transaction_timeout", "0"},	/* since 17; a replay may last */
 		{"default_transaction_read_only", "off"},
 		{"default_transaction_isolation", "read committed"},
 	};
 
 	for (int i = 0; i < lengthof(settings); i++)
-		SetConfigOption(settings[i].name, settings[i].value, PGC_SUSET,
-						PGC_S_OVERRIDE);
+		if (GetConfigOption(settings[i].name, true, false) != NULL)
+			SetConfigOption(settings[i].name, settings[i].value, PGC_SUSET,
+							PGC_S_OVERRIDE);
 }
 
 static void

@@ -32,12 +32,17 @@ my @settings = (
 	'default_transaction_isolation = serializable', 'default_transaction_deferrable = on',
 	q(statement_timeout = '1ms'), q(lock_timeout = '1ms'), q(search_path = 'nowhere'), q(datestyle = 'German'),
 	'quote_all_identifiers = on', 'row_security = off');
+my %known = map { $_ => 1 } split /\n/, $node->safe_psql('postgres', 'SELECT name FROM pg_settings');
+push @settings, q(transaction_timeout = '1ms') if $known{transaction_timeout};    # since 17
 $node->safe_psql('postgres', "ALTER DATABASE app SET $_") foreach @settings;
 $node->restart;
-is($node->safe_psql('app', 'SET statement_timeout = 0; SELECT current_user'), 'maker', 'sessions have them');
+my @ours = qw(role=none session_replication_role=origin
+	default_transaction_read_only=off statement_timeout=0 lock_timeout=0 datestyle=ISO);
+push @ours, 'transaction_timeout=0' if $known{transaction_timeout};
 {
-	local $ENV{PGOPTIONS} = join ' ', map { "-c $_" } qw(role=none session_replication_role=origin
-	  default_transaction_read_only=off statement_timeout=0 lock_timeout=0 datestyle=ISO);
+	local $ENV{PGOPTIONS} = join ' ', map { "-c $_" } grep { !/^role/ } @ours;
+	is($node->safe_psql('app', 'SELECT current_user'), 'maker', 'sessions have them');
+	$ENV{PGOPTIONS} = join ' ', map { "-c $_" } @ours;
 	publishes('second', 'whatever is set');
 }
 $node->safe_psql('postgres', 'ALTER DATABASE app RESET ALL');
