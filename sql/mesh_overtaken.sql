@@ -35,6 +35,16 @@ SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPlaced', '1.4.0');
 SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPlaced', '1.4.0', producers_ready => true);
 SELECT version, status, in_force FROM mesh_outbox.contracts ORDER BY contract_id;
 
+-- What was open may have been sent anything by any name.
+SELECT mesh_outbox.propose_contract('sales.orders', 'OrderNoted', key => '/id', description => 'a customer remarked', open => true, topic => 'sales.notes',
+    schema => '{"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}}');
+SELECT mesh_outbox.activate_contract('sales.orders', 'OrderNoted', '1.0.0');
+SELECT severity, rule, path, breaks, message, counterexample FROM mesh_outbox.check_contract('sales.orders', 'OrderNoted', key => '/id', topic => 'sales.notes',
+    description => 'a customer remarked', schema => '{"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}, "stars": {"type": "integer"}}}');
+SELECT direction, verdict, path FROM mesh_outbox.check_compatibility_versions(
+    ARRAY['{"properties": {"a": {}}}', '{"properties": {"a": {}}}', '{"properties": {"a": {}}}']::jsonb[], '{"properties": {"a": {}, "b": {"type": "null"}}}',
+    old_open => '{false,true}');
+
 -- A change of a term is a change like others: consumers have their notice.
 SELECT mesh_outbox.create_term('amount', '{"type": "integer"}', domain => 'sales', description => 'in cents');
 SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPaid', key => '/id', description => 'a customer paid',

@@ -24,6 +24,13 @@
 PG_FUNCTION_INFO_V1(mo_check_compatibility);
 PG_FUNCTION_INFO_V1(mo_contract_changes);
 
+/* A version of a contract, and how its producers read it. */
+typedef struct Version
+{
+	Jsonb	   *schema;
+	MoReadingKind producer;
+} Version;
+
 /* One of the questions that compatibility consists of. */
 typedef struct Direction
 {
@@ -86,12 +93,13 @@ compile_producer(Jsonb *schema)
 }
 
 static List *
-compare(const Direction *direction, Jsonb *old, Jsonb *new,
-		MoReadingKind producer)
+compare(const Direction *direction, const Version *old, const Version *new)
 {
-	MoReading	sub = {direction->from_new ? new : old, producer};
-	MoReading	super = {direction->from_new ? old : new,
-	direction->to_producer ? producer : MO_AS_READER};
+	const Version *from = direction->from_new ? new : old;
+	const Version *to = direction->from_new ? old : new;
+	MoReading	sub = {from->schema, from->producer};
+	MoReading	super = {to->schema,
+	direction->to_producer ? to->producer : MO_AS_READER};
 
 	return mo_compare_parts(&sub, &super, true);
 }
@@ -125,12 +133,12 @@ put(ReturnSetInfo *rsinfo, int width, const char **texts, int json_column,
 /* Rows for one direction between the new version and one old one. */
 static void
 check_direction(ReturnSetInfo *rsinfo, const Direction *direction,
-				Jsonb *old, Jsonb *new, int version, List *changes,
-				MoReadingKind producer)
+				const Version *old, const Version *new, int version,
+				List *changes)
 {
 	ListCell   *cell;
 
-	foreach(cell, compare(direction, old, new, producer))
+	foreach(cell, compare(direction, old, new))
 	{
 		MoComparison *c = lfirst(cell);
 		MoChange   *change = NULL;
@@ -155,42 +163,60 @@ check_direction(ReturnSetInfo *rsinfo, const Direction *direction,
 	}
 }
 
-/* check_compatibility(old jsonb[], new jsonb, compatibility text, open bool) */
+static MoReadingKind
+producer_reading(bool open)
+{
+	return open ? MO_AS_WRITTEN : MO_AS_PRODUCER;
+}
+
+/* The elements of an argument that is an array without nulls. */
+static int
+read_array(ArrayType *array, Oid type, Datum **elements)
+{
+	int16		length;
+	bool		by_value;
+	char		align;
+	int			n;
+
+	if (array_contains_nulls(array))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("an earlier version must not be null")));
+	get_typlenbyvalalign(type, &length, &by_value, &align);
+	deconstruct_array(array, type, length, by_value, align, elements, NULL, &n);
+	return n;
+}
+
+/*
+ * check_compatibility(old jsonb[], new jsonb, compatibility text, open bool,
+ *					   old_open bool[])
+ */
 Datum
 mo_check_compatibility(PG_FUNCTION_ARGS)
 {
-	ArrayType  *versions = PG_GETARG_ARRAYTYPE_P(0);
-	Jsonb	   *new = PG_GETARG_JSONB_P(1);
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	Version		new = {PG_GETARG_JSONB_P(1), producer_reading(PG_GETARG_BOOL(3))};
 	Mode		mode = read_mode(text_to_cstring(PG_GETARG_TEXT_PP(2)));
-	MoReadingKind producer = PG_GETARG_BOOL(3) ? MO_AS_WRITTEN : MO_AS_PRODUCER;
 	Datum	   *olds;
-	bool	   *nulls;
-	int			n;
+	Datum	   *opens;
+	int			n = read_array(PG_GETARG_ARRAYTYPE_P(0), JSONBOID, &olds);
+	int			nopens = read_array(PG_GETARG_ARRAYTYPE_P(4), BOOLOID, &opens);
 
 	InitMaterializedSRF(fcinfo, 0);
-	deconstruct_array(versions, JSONBOID, -1, false, TYPALIGN_INT, &olds,
-					  &nulls, &n);
 	for (int i = 0; i < n && (i == 0 || mode.transitive); i++)
 	{
-		ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-		Jsonb	   *old;
-		List	   *changes;
+		Version		old = {DatumGetJsonbP(olds[i]), new.producer};
+		List	   *changes = mo_changes_list(compile_producer(old.schema),
+											  compile_producer(new.schema));
 
-		if (nulls[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("an earlier version must not be null")));
-		old = DatumGetJsonbP(olds[i]);
-		changes = mo_changes_list(compile_producer(old), compile_producer(new));
+		if (i < nopens)
+			old.producer = producer_reading(DatumGetBool(opens[i]));
 		if (mode.forward)
-			check_direction(rsinfo, &forward, old, new, i + 1, changes,
-							producer);
+			check_direction(rsinfo, &forward, &old, &new, i + 1, changes);
 		if (mode.backward)
-			check_direction(rsinfo, &backward, old, new, i + 1, changes,
-							producer);
+			check_direction(rsinfo, &backward, &old, &new, i + 1, changes);
 		if (i == 0)
-			check_direction(rsinfo, &producers, old, new, i + 1, changes,
-							producer);
+			check_direction(rsinfo, &producers, &old, &new, i + 1, changes);
 	}
 	return (Datum) 0;
 }
@@ -200,10 +226,12 @@ static bool
 mark_breaking(List *changes, const Direction *direction, Jsonb *old,
 			  Jsonb *new)
 {
+	const Version older = {old, MO_AS_PRODUCER};
+	const Version newer = {new, MO_AS_PRODUCER};
 	bool		unexplained = false;
 	ListCell   *cell;
 
-	foreach(cell, compare(direction, old, new, MO_AS_PRODUCER))
+	foreach(cell, compare(direction, &older, &newer))
 	{
 		MoComparison *c = lfirst(cell);
 		MoChange   *change = NULL;

@@ -68,6 +68,7 @@ CREATE FUNCTION mesh_outbox.check_compatibility_versions(
     new           jsonb,
     compatibility text DEFAULT 'FULL_TRANSITIVE',
     open          boolean DEFAULT false,
+    old_open      boolean[] DEFAULT '{}',
     OUT direction      text,
     OUT version        integer,
     OUT verdict        text,
@@ -81,8 +82,8 @@ CREATE FUNCTION mesh_outbox.check_compatibility_versions(
     OUT reason         text)
 RETURNS SETOF record LANGUAGE c STABLE STRICT PARALLEL SAFE ROWS 5
 AS 'MODULE_PATHNAME', 'mo_check_compatibility';
-COMMENT ON FUNCTION mesh_outbox.check_compatibility_versions(jsonb[], jsonb, text, boolean) IS
-    'whom does a new version of a contract break? old: earlier versions, the latest first, of which only _TRANSITIVE modes look beyond the first; open: undeclared properties are not refused at INSERT. One row per direction that is proved, else one per place that breaks, with a confirmed document, what changed there and the smallest change that would be allowed; PRODUCERS says whether what is sent today is still accepted';
+COMMENT ON FUNCTION mesh_outbox.check_compatibility_versions(jsonb[], jsonb, text, boolean, boolean[]) IS
+    'whom does a new version of a contract break? old: earlier versions, the latest first, of which only _TRANSITIVE modes look beyond the first; open: undeclared properties are not refused at INSERT; old_open: the same of the earlier versions, as of the new one where it says nothing. One row per direction that is proved, else one per place that breaks, with a confirmed document, what changed there and the smallest change that would be allowed; PRODUCERS says whether what is sent today is still accepted';
 
 CREATE FUNCTION mesh_outbox.check_compatibility(
     old           jsonb,

@@ -81,7 +81,8 @@ BEGIN
     FROM (SELECT DISTINCT ON (v.direction, v.path, v.verdict, coalesce(v.change, v.message, v.reason)) v.*
           FROM mesh_outbox.check_compatibility_versions(
                    ARRAY(SELECT e.resolved_schema FROM mesh_outbox.earlier_versions(contract) e),
-                   contract.resolved_schema, contract.compatibility, contract.open) WITH ORDINALITY v
+                   contract.resolved_schema, contract.compatibility, contract.open,
+                   ARRAY(SELECT e.open FROM mesh_outbox.earlier_versions(contract) e)) WITH ORDINALITY v
           ORDER BY v.direction, v.path, v.verdict, coalesce(v.change, v.message, v.reason), v.ordinality) c
     WHERE c.verdict <> 'proved'
       AND EXISTS (SELECT FROM mesh_outbox.earlier_versions(contract))
