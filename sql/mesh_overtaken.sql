@@ -35,6 +35,17 @@ SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPlaced', '1.4.0');
 SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPlaced', '1.4.0', producers_ready => true);
 SELECT version, status, in_force FROM mesh_outbox.contracts ORDER BY contract_id;
 
+-- What a mode does not promise was promised to those who registered.
+SELECT mesh_outbox.register_consumer('billing', 'sales.orders', 'OrderPlaced', contact => 'invoices@example.org', needs => '{/id}');
+SELECT severity, rule, breaks, message, counterexample FROM mesh_outbox.check_contract('sales.orders', 'OrderPlaced', key => '/no',
+    description => 'a customer ordered', compatibility => 'NONE',
+    schema => '{"type": "object", "required": ["no"], "properties": {"id": {"type": "string"}, "no": {"type": "string"}}}');
+RESET ROLE;
+SELECT old, array_agg(new) AS less FROM unnest('{NONE,BACKWARD,FORWARD_TRANSITIVE,FULL,FULL_TRANSITIVE}'::text[]) old,
+    unnest('{NONE,BACKWARD,BACKWARD_TRANSITIVE,FORWARD,FORWARD_TRANSITIVE,FULL,FULL_TRANSITIVE}'::text[]) new
+WHERE mesh_outbox.promises_less(new, old) GROUP BY old ORDER BY old;
+SET ROLE regress_sales;
+
 -- What was open may have been sent anything by any name.
 SELECT mesh_outbox.propose_contract('sales.orders', 'OrderNoted', key => '/id', description => 'a customer remarked', open => true, topic => 'sales.notes',
     schema => '{"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}}');
@@ -52,8 +63,10 @@ SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPaid', key => '/id', d
 SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPaid', '1.0.0');
 SELECT mesh_outbox.register_consumer('billing', 'sales.orders', 'OrderPaid', contact => 'invoices@example.org', needs => '{/id}');
 SELECT mesh_outbox.set_change_rules('sales.orders', notice => '7 days');
+SELECT mesh_outbox.set_enforcement('sales.orders', 'OrderPaid', '1.0.0', 'enforce', reason => 'a beginning', percent_of_keys => 5);
 SELECT * FROM mesh_outbox.alter_term('amount', '{"type": "integer", "description": "without tax"}');
 SELECT version, notice_until > now() + interval '6 days' AS has_notice FROM mesh_outbox.notifications WHERE consumer = 'billing';
+SELECT version, enforcement, rollout FROM mesh_outbox.contracts WHERE event_type = 'OrderPaid' ORDER BY version;
 SELECT mesh_outbox.acknowledge('billing', 'sales.orders', 'OrderPaid', '1.1.0');
 SELECT mesh_outbox.activate_contract('sales.orders', 'OrderPaid', '1.1.0');
 SELECT mesh_outbox.set_change_rules('sales.orders', notice => '0');

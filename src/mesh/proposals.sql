@@ -58,6 +58,16 @@ COMMENT ON FUNCTION mesh_outbox.earlier_versions(mesh_outbox.contract) IS
     'versions of the same major that are not retired, newest first';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.earlier_versions(mesh_outbox.contract) FROM PUBLIC;
 
+CREATE FUNCTION mesh_outbox.promises_less(compatibility text, previous text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+    RETURN previous ~ 'FORWARD|FULL' AND compatibility !~ 'FORWARD|FULL'
+        OR previous ~ 'BACKWARD|FULL' AND compatibility !~ 'BACKWARD|FULL'
+        OR previous ~ 'TRANSITIVE' AND compatibility !~ 'TRANSITIVE';
+COMMENT ON FUNCTION mesh_outbox.promises_less(text, text) IS
+    'does a compatibility mode leave out something that another promises?';
+REVOKE EXECUTE ON FUNCTION mesh_outbox.promises_less(text, text) FROM PUBLIC;
+
 -- What a version changes of those before it.
 CREATE FUNCTION mesh_outbox.change_findings(contract mesh_outbox.contract)
     RETURNS TABLE (severity text, rule text, path text, breaks text, message text, counterexample jsonb, hint text)
@@ -89,6 +99,11 @@ BEGIN
     ORDER BY c.ordinality;
 
     SELECT * INTO previous FROM mesh_outbox.earlier_versions(contract) LIMIT 1;
+    IF mesh_outbox.promises_less(contract.compatibility, previous.compatibility) THEN
+        RETURN QUERY SELECT 'warning', 'mode', NULL::text, 'readers that did not register',
+                     format('versions were %s, and this one is %s', previous.compatibility, contract.compatibility),
+                     NULL::jsonb, 'Registered consumers are asked for what they rely on, whatever the mode.';
+    END IF;
     IF previous.key_pointer <> contract.key_pointer AND contract.compatibility <> 'NONE' THEN
         RETURN QUERY SELECT 'error', 'key', contract.key_pointer, 'order and compaction by key',
                      format('the key was %s', previous.key_pointer), NULL::jsonb,
@@ -172,7 +187,6 @@ BEGIN
     FROM mesh_outbox.consumer c,
          LATERAL mesh_outbox.expectation_breaches(contract, c.expectation, c.fields, declared) b
     WHERE c.product = contract.product AND c.event_type = contract.event_type AND c.major = contract.major
-      AND contract.compatibility <> 'NONE'
     ORDER BY c.name, b.path;
 
     RETURN QUERY
@@ -293,8 +307,7 @@ BEGIN
     SELECT string_agg(format('%s (%s): %s', c.name, c.contact, b.change), '; ' ORDER BY c.name, b.change) INTO detail
     FROM mesh_outbox.consumers_of(contract) c,
          LATERAL mesh_outbox.expectation_breaches(contract, c.expectation, c.fields) b
-    WHERE contract.compatibility <> 'NONE'
-      AND NOT EXISTS (SELECT FROM mesh_outbox.finding f
+    WHERE NOT EXISTS (SELECT FROM mesh_outbox.finding f
                       WHERE f.contract_id = contract.contract_id AND f.rule = 'consumer'
                         AND f.breaks = format('%s (%s)', c.name, c.contact));
     IF detail IS NOT NULL THEN

@@ -297,6 +297,7 @@ BEGIN
             old.event_time_pointer, old.description, old.compatibility, old.enforcement, old.open, old.topic,
             old.max_lateness, mesh_outbox.without_terms(old.headers_schema)::json,
             mesh_outbox.without_terms(old.key_schema)::json, old.anomalies);
+        draft.rollout := old.rollout;
         draft.notice_until := mesh_outbox.present() + nullif((mesh_outbox.change_rules_of(old.product)).notice, '0');
         faults := mesh_outbox.record_proposal(draft);
         IF faults IS NOT NULL THEN

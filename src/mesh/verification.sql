@@ -111,8 +111,7 @@ CREATE FUNCTION mesh_outbox.consumer_obstacle(contract mesh_outbox.contract, con
             WHEN n.created_at = now() THEN 'it has not been told yet'
             WHEN (contract).notice_until > mesh_outbox.present() AND n.acknowledged_at IS NULL
                  AND n.overridden_at IS NULL THEN 'it has not answered, and has notice'
-            WHEN (contract).compatibility <> 'NONE'
-                 AND EXISTS (SELECT FROM mesh_outbox.expectation_breaches(contract, (consumer).expectation, (consumer).fields))
+            WHEN EXISTS (SELECT FROM mesh_outbox.expectation_breaches(contract, (consumer).expectation, (consumer).fields))
                  AND NOT EXISTS (SELECT FROM mesh_outbox.finding f
                                  WHERE f.contract_id = (contract).contract_id AND f.rule = 'consumer'
                                    AND f.breaks = format('%s (%s)', (consumer).name, (consumer).contact))
