@@ -143,6 +143,15 @@ SELECT tenant, region, nr, dedup, major_version, payload FROM sales.tenants ORDE
 INSERT INTO sales.by_tenant (tenant, event_type, major_version, payload) VALUES
     (7, 'OrderPlaced', 2, '{"order_id": "h", "user_id": "3b241101-e2bb-4255-8caf-4136c500000e"}');
 SELECT tableoid::regclass, tenant, major_version, payload FROM sales.by_tenant ORDER BY major_version;
+-- So they do when the table was altered since.
+RESET ROLE;
+ALTER TABLE sales.tenants RENAME region TO area;
+ALTER TABLE sales.tenants ADD shard int NOT NULL DEFAULT 0;
+ALTER TABLE sales.tenants ALTER shard DROP DEFAULT;
+SET ROLE regress_sales;
+INSERT INTO sales.tenants (tenant, area, shard, event_type, major_version, payload) VALUES
+    (7, 'south', 3, 'OrderPlaced', 2, '{"order_id": "i", "user_id": "3b241101-e2bb-4255-8caf-4136c500000e"}');
+SELECT tenant, area, shard, major_version, payload FROM sales.tenants WHERE area = 'south' ORDER BY major_version;
 
 -- Outboxes that come later convert as well; a detached one is a table again.
 RESET ROLE;

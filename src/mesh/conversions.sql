@@ -83,18 +83,30 @@ COMMENT ON FUNCTION mesh_outbox.convert_for(regclass, int, jsonb) IS
     'the older form of a payload, for the trigger of outboxes; NULL once the old major is retired';
 
 -- AFTER INSERT trigger, one per outbox and conversion; its condition says
--- which events it is for, its arguments the conversion, the old major, the
--- outbox's column names and those of its own that are copied.  It runs with the producer's rights, for a table
--- that was attached may have defaults and constraints that run code.  The row
--- it adds meets its contract as every row does, and is published as every row
--- is.
+-- which events it is for, its arguments the conversion, the old major and the
+-- outbox's column names.  It runs with the producer's rights, for a table that
+-- was attached may have defaults and constraints that run code.  The row it
+-- adds meets its contract as every row does, and is published as every row is.
+-- Of the table's own columns, which may change at any time, it has those
+-- without which there would be no row, or not beside the event: what must not
+-- be NULL and has no default, and partition keys.  Others are left to their
+-- defaults, for they may be unique.
 CREATE FUNCTION mesh_outbox.convert_event() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     outbox regclass := coalesce(pg_partition_root(TG_RELID), TG_RELID);
     names jsonb := TG_ARGV[2];
-    own CONSTANT text[] := ARRAY(SELECT jsonb_array_elements_text(TG_ARGV[3]::jsonb));
+    own CONSTANT text[] := ARRAY(
+        SELECT a.attname FROM pg_attribute a
+        WHERE a.attrelid = outbox AND a.attnum > 0 AND NOT a.attisdropped
+          AND a.attgenerated = '' AND a.attidentity = ''
+          AND a.attname NOT IN (SELECT n.value FROM jsonb_each_text(names) n)
+          AND (a.attnotnull AND NOT a.atthasdef
+               OR a.attname IN (SELECT k.attname
+                                FROM pg_partition_tree(outbox) t
+                                JOIN pg_partitioned_table p ON p.partrelid = t.relid
+                                JOIN pg_attribute k ON k.attrelid = t.relid AND k.attnum = ANY (p.partattrs::int2[]))));
     event_type text;
     payload jsonb;
 BEGIN
@@ -120,25 +132,6 @@ COMMENT ON FUNCTION mesh_outbox.convert_event() IS
 REVOKE EXECUTE ON FUNCTION mesh_outbox.convert_event() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION mesh_outbox.convert_event() TO mesh_outbox_owner;
 
--- Without them there would be no row, or not beside the event.  Others are left
--- to their defaults, for they may be unique.
-CREATE FUNCTION mesh_outbox.copied_columns(relation regclass, ours jsonb) RETURNS jsonb
-    LANGUAGE sql STABLE
-    SET search_path = pg_catalog, pg_temp
-    RETURN (SELECT coalesce(jsonb_agg(a.attname ORDER BY a.attnum), '[]')
-            FROM pg_attribute a
-            WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
-              AND a.attgenerated = '' AND a.attidentity = ''
-              AND a.attname NOT IN (SELECT n.value FROM jsonb_each_text(ours) n)
-              AND (a.attnotnull AND NOT a.atthasdef
-                   OR a.attname IN (SELECT k.attname
-                                    FROM pg_partition_tree(relation) t
-                                    JOIN pg_partitioned_table p ON p.partrelid = t.relid
-                                    JOIN pg_attribute k ON k.attrelid = t.relid AND k.attnum = ANY (p.partattrs::int2[]))));
-COMMENT ON FUNCTION mesh_outbox.copied_columns(regclass, jsonb) IS
-    'the columns of an outbox beside ours that a converted event has from its cause: what must not be NULL and has no default, and partition keys';
-REVOKE EXECUTE ON FUNCTION mesh_outbox.copied_columns(regclass, jsonb) FROM PUBLIC;
-
 CREATE FUNCTION mesh_outbox.install_conversion(outbox mesh_outbox.outbox, conversion mesh_outbox.conversion)
     RETURNS void
     LANGUAGE plpgsql
@@ -150,11 +143,10 @@ BEGIN
     PERFORM mesh_outbox.hold_table(outbox.relation, 'SHARE ROW EXCLUSIVE');
     EXECUTE format('CREATE TRIGGER %I AFTER INSERT ON %s FOR EACH ROW '
                    'WHEN (NEW.%I = %L AND NEW.%I = %s AND NEW.%I > 0) '
-                   'EXECUTE FUNCTION mesh_outbox.convert_event(%L, %L, %L, %L)',
+                   'EXECUTE FUNCTION mesh_outbox.convert_event(%L, %L, %L)',
                    'mesh_outbox_convert_' || conversion.conversion_id, outbox.relation,
                    names ->> 'event_type', conversion.event_type, names ->> 'major_version', conversion.from_major,
-                   names ->> 'contract_id', conversion.conversion_id, conversion.to_major, names,
-                   mesh_outbox.copied_columns(outbox.relation, names));
+                   names ->> 'contract_id', conversion.conversion_id, conversion.to_major, names);
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.install_conversion(mesh_outbox.outbox, mesh_outbox.conversion) IS
