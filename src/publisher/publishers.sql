@@ -202,7 +202,11 @@ BEGIN
             ERRCODE = 'object_not_in_prerequisite_state',
             MESSAGE = format('publisher "%s" is not done', name),
             DETAIL = format('Nobody would publish: %s.', lost),
-            HINT = format('SELECT mesh_outbox.wait_published(publisher => %L) waits for its events; mesh_outbox.drop_publisher(%L, lose_events => true, reason => ''…'') gives them up.', name, name);
+            HINT = concat_ws('; ',
+                CASE WHEN publisher.paused THEN format('SELECT mesh_outbox.resume_publisher(%L) ends its pause', name) END,
+                format('SELECT mesh_outbox.wait_published(publisher => %L) waits for its events', name),
+                CASE WHEN lost LIKE '%dead letters%' THEN 'mesh_outbox.retry_dead_letters() and discard_dead_letters() settle dead letters' END,
+                format('mesh_outbox.drop_publisher(%L, lose_events => true, reason => ''…'') gives up what is left.', name));
     END IF;
     IF lost IS NOT NULL THEN
         PERFORM mesh_outbox.require_text('reason', reason);
