@@ -221,8 +221,9 @@ BEGIN
                        WHERE s.publisher_id = publisher.publisher_id AND s.state = 'streaming') THEN
         RAISE NOTICE USING
             MESSAGE = format('Kafka keeps the last position of publisher "%s"', name),
-            DETAIL = 'It expires by itself, and no other publisher reads it.',
-            HINT = format('kafka-consumer-groups.sh --bootstrap-server %s --delete --group %s',
+            DETAIL = 'It expires by itself, and only a copy of this server reads it.',
+            -- A clone's publisher is dropped because it is the other one's.
+            HINT = format('Unless another server goes on with it: kafka-consumer-groups.sh --bootstrap-server %s --delete --group %s',
                           publisher.brokers, mesh_outbox.marker_group(publisher));
     END IF;
     DELETE FROM mesh_outbox.publisher p WHERE p.publisher_id = publisher.publisher_id;

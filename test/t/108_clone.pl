@@ -64,6 +64,13 @@ ok(wait_published($node), 'the original went on');
 $diverged->restart;
 ok(wait_state($diverged, 'needs attention'), 'the clone stops');
 undisturbed('diverged clone', 'o2');
+like(status($diverged)->{attention_hint}, qr/drop its publisher/, 'it is told what to do if it is a copy');
+my ($rc, undef, $err) = $diverged->psql('postgres', q(
+	SELECT mesh_outbox.set_outbox_publisher('sales.outbox', NULL);
+	SELECT mesh_outbox.drop_publisher('main', lose_events => true, reason => 'a copy')), on_error_stop => 1);
+is($rc, 0, 'dropped');
+like($err, qr/Unless another server/, 'and not told to remove the position of the original');
+undisturbed('diverged clone, dropped', 'o3');
 $diverged->stop;
 
 note 'dump and restore';
@@ -83,13 +90,13 @@ is( $restored->safe_psql('restored', 'SELECT count(*) FROM sales.outbox'),
 	'and their rows');
 sql_fails($restored, emit_sql('early', 1), qr/not ready.*resume_publisher/s, 'an event that nobody would publish',
 	db => 'restored');
-undisturbed('restored dump', 'o3');
+undisturbed('restored dump', 'o4');
 $restored->safe_psql('restored', q(SELECT mesh_outbox.resume_publisher('main')));
 ok(wait_ready($restored, 'main', 'restored'), 'resumed on purpose it starts');
 sql_fails($restored, emit_sql('bad', -1), qr/minimum/, 'the check works', db => 'restored');
 $restored->safe_psql('restored', emit_sql('from-restored', 1));
 ok(wait_published($restored, 'restored'), 'and publishes what comes from now on');
-undisturbed('restored and resumed', 'o4');
+undisturbed('restored and resumed', 'o5');
 
 note 'a copy of the database on its own server';
 ok(until_true('the ledger', sub {
@@ -106,12 +113,12 @@ ok(wait_published($node, 'copied'), 'and asks for no decision about what the ori
 $node->restart;
 $node->safe_psql('copied', emit_sql('from-copy-again', 1));
 ok(wait_published($node, 'copied'), 'nor later');
-emit($node, 'o5' => 1);
+emit($node, 'o6' => 1);
 ok(wait_published($node), 'the original goes on');
 
 my @seen = values_of(consume($kafka, 'sales.orders'));
 is_deeply([ sort @seen ],
-	[ sort((map { ("e$_", "m$_", "n$_") } 1 .. 5), qw(o1 o2 o3 o4 o5 from-restored from-copy from-copy-again)) ],
+	[ sort((map { ("e$_", "m$_", "n$_") } 1 .. 5), qw(o1 o2 o3 o4 o5 o6 from-restored from-copy from-copy-again)) ],
 	'every event of the original once, none of the clones');
 
 done_testing();
