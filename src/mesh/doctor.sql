@@ -9,8 +9,11 @@ CREATE FUNCTION mesh_outbox.doctor_server()
     SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
         SELECT 'error', NULL, 'server', 'mesh_outbox is not loaded at server start: nothing is published',
+               -- quoted one by one: $libdir/… is no word, and what is quoted as a whole is one name
                format('ALTER SYSTEM SET shared_preload_libraries = %s; -- and restart',
-                      concat_ws(', ', nullif(current_setting('shared_preload_libraries'), ''), 'mesh_outbox'))
+                      (SELECT string_agg(quote_literal(btrim(l.name, ' "')), ', ' ORDER BY l.n)
+                       FROM unnest(string_to_array(nullif(current_setting('shared_preload_libraries'), ''), ',')
+                                   || ARRAY['mesh_outbox']) WITH ORDINALITY l (name, n)))
         WHERE NOT mesh_outbox.is_preloaded()
         UNION ALL
         SELECT 'error', NULL, 'server', format('wal_level is %s: nothing can be decoded', current_setting('wal_level')),

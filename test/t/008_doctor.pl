@@ -61,11 +61,16 @@ like(doctor('publisher main'), qr/^warning: it is waiting for broker; .* goes on
 note 'not loaded, and the slot dropped';
 my $slot = $node->safe_psql('postgres', 'SELECT slot_name FROM pg_replication_slots');
 without_workers($node, sub {
-	like(doctor('server'), qr/^error: mesh_outbox is not loaded .* shared_preload_libraries = mesh_outbox;/,
+	like(doctor('server'), qr/^error: mesh_outbox is not loaded .* shared_preload_libraries = 'mesh_outbox';/,
 		'a library that is not loaded is told');
+	$node->append_conf('postgresql.conf', q(shared_preload_libraries = '$libdir/auto_explain, "passwordcheck"'));
+	$node->restart;
+	$node->safe_psql('postgres', $node->safe_psql('postgres', q(SELECT remedy FROM mesh_outbox.doctor() WHERE object = 'server')));
 	$node->safe_psql('postgres', "SELECT pg_drop_replication_slot('$slot')");
 	like(doctor('publisher main'), qr/^error: its replication slot $slot is gone/, 'and a slot that is gone');
 });
+is($node->safe_psql('postgres', 'SHOW shared_preload_libraries'), '"$libdir/auto_explain", passwordcheck, mesh_outbox',
+	'beside what was there');
 is(doctor('server'), '', 'loaded again');
 like(doctor('publisher main'), qr/^error: /m, 'the slot is still gone');
 
