@@ -85,6 +85,25 @@ SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPaid', key => '/id', d
     schema => '{"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}, "total": {"$ref": "term:amount"}}}');
 SELECT level, change FROM mesh_outbox.release_notes('sales.orders', 'OrderPaid') WHERE version = '1.2.0';
 
+-- What no event could ever keep is no contract.
+CREATE FUNCTION pg_temp.refusals(schema json, key text DEFAULT '/id', event_time text DEFAULT NULL, headers json DEFAULT NULL, key_schema json DEFAULT NULL)
+    RETURNS TABLE (severity text, rule text, path text, message text) LANGUAGE sql
+    BEGIN ATOMIC
+        SELECT f.severity, f.rule, f.path, f.message
+        FROM mesh_outbox.check_contract('sales.orders', 'OrderKept', schema, key, event_time => event_time, headers => headers, key_schema => key_schema,
+                                        description => 'kept', topic => 'sales.kept') f;
+    END;
+SELECT * FROM pg_temp.refusals('{"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}}', '/order_id');
+SELECT * FROM pg_temp.refusals('{"type": "object", "required": ["id"], "properties": {"id": {"type": ["object", "null"]}}}');
+SELECT * FROM pg_temp.refusals('{"type": "object", "required": ["id"], "properties": {"id": {"type": "array", "items": {"type": "string"}}}}', '/id/0');
+SELECT * FROM pg_temp.refusals('{"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}, "at": {"type": "integer"}}}', event_time => '/at');
+SELECT * FROM pg_temp.refusals('{"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}}',
+    headers => '{"type": "object", "required": ["hops"], "properties": {"hops": {"type": "integer"}}}');
+SELECT * FROM pg_temp.refusals('{"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}}', headers => '{"type": "object", "required": ["CE_id"], "properties": {"CE_id": {}}}');
+SELECT * FROM pg_temp.refusals('{"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}}', key_schema => '{"$ref": "#/$defs/k", "$defs": {"k": {"type": "integer"}}}');
+SELECT * FROM pg_temp.refusals('{"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}, "at": {"type": "string"}}}', event_time => '/at',
+    headers => '{"$ref": "#/$defs/h", "$defs": {"h": {"required": ["tenant"], "properties": {"tenant": {}}}}}', key_schema => '{"$ref": "#/$defs/k", "$defs": {"k": {"maxLength": 9}}}');
+
 RESET ROLE;
 SET client_min_messages = warning;
 DROP EXTENSION mesh_outbox CASCADE;

@@ -191,8 +191,27 @@ BEGIN
 
     RETURN QUERY
     SELECT 'error', 'key_schema', contract.key_pointer, 'every producer', 'no key satisfies its schema', NULL::jsonb, s.message
-    FROM mesh_outbox.is_satisfiable(jsonb_build_object('allOf', jsonb_build_array('{"type": "string"}'::jsonb, contract.key_schema))) s
-    WHERE contract.key_schema IS NOT NULL AND s.verdict = 'refuted';
+    FROM mesh_outbox.schemas_overlap(contract.key_schema, '{"type": "string"}') s WHERE s.verdict = 'refuted';
+    RETURN QUERY
+    SELECT 'error', 'headers', NULL::text, 'every producer', 'no headers satisfy their schema', NULL::jsonb,
+           'Headers are strings; the names ce_…, mesh_outbox_… and content-type are the publisher''s.'
+    FROM mesh_outbox.schemas_overlap(contract.headers_schema, '{"type": "object", "additionalProperties": {"type": "string"}, "propertyNames": {"not": {"pattern":
+        "^([cC][eE]_|[mM][eE][sS][hH]_[oO][uU][tT][bB][oO][xX]_|[cC][oO][nN][tT][eE][nN][tT]-[tT][yY][pP][eE]$|$)"}}}') s
+    WHERE s.verdict = 'refuted';
+    RETURN QUERY
+    SELECT p.severity, p.rule, p.pointer, 'every producer', p.message, NULL::jsonb, p.hint
+    FROM (VALUES ('error', 'key', contract.key_pointer, '["string", "number", "boolean"]'::jsonb,
+                  'no event can have a key there: a string, a number or a boolean',
+                  'A JSON Pointer to a property that the schema declares and, best, requires.'),
+                 ('warning', 'event_time', contract.event_time_pointer, '"string"',
+                  'no event can have its time there: a string of format date-time',
+                  'Each row has to bring one in its column event_time.')) p (severity, rule, pointer, types, message, hint),
+         -- all events have none
+         mesh_outbox.satisfies_expectation(
+             contract.resolved_schema,
+             jsonb_build_object('not', mesh_outbox.expectation_of(p.pointer, jsonb_build_object('type', p.types), true)),
+             contract.open) s
+    WHERE p.pointer IS NOT NULL AND s.verdict = 'proved';
     RETURN QUERY
     SELECT 'warning', 'anomaly', a ->> 'path', 'consumers that take the contract at its word',
            format('events that break %s there are published all the same', coalesce('"' || (a ->> 'rule') || '"', 'any rule')),
