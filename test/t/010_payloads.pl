@@ -90,7 +90,7 @@ my %arguments = (
 	anomalies => q('[]'));
 # By type, for what is not named above.
 my %by_type = ('text' => q('x'), 'boolean' => 'true', 'integer' => 1, 'bigint' => 1, 'smallint' => 1, 'jsonb' => q('{}'), 'json' => q('{}'),
-	'text[]' => q('{}'), 'jsonb[]' => q('{}'), 'bigint[]' => q('{1}'), 'oid' => q('1'), 'regclass' => q('sales.outbox'), 'regtype' => q('text'),
+	'text[]' => q('{}'), 'boolean[]' => q('{}'), 'jsonb[]' => q('{}'), 'bigint[]' => q('{1}'), 'oid' => q('1'), 'regclass' => q('sales.outbox'), 'regtype' => q('text'),
 	'interval' => q('1 day'), 'numeric' => 1, 'date' => q('2999-01-01'), 'timestamp with time zone' => 'now()', 'name' => q('x'), 'pg_lsn' => q('0/0'),
 	'mesh_outbox.contract' => 'NULL', 'mesh_outbox.audit' => 'NULL');
 my @calls;
