@@ -111,6 +111,9 @@ DROP TABLE published;
 SELECT mesh_outbox.create_publisher('main', brokers => 'localhost:1', paused => true);
 SELECT mesh_outbox.set_outbox_publisher('mesh_outbox.governance_outbox', 'main');
 
+-- That nobody may insert into it is as it should be.
+SELECT problem FROM mesh_outbox.doctor() WHERE object = 'outbox mesh_outbox.governance_outbox';
+
 -- Switched off.
 SELECT mesh_outbox.drop_outbox('mesh_outbox.governance_outbox', lose_events => true);
 SELECT mesh_outbox.enable_governance_topic();
