@@ -153,6 +153,20 @@ FROM unnest('{2020-06-01, 2020-07-01, 2022-01-01, 2998-01-01}'::timestamptz[]) t
 SELECT mesh_outbox.purge_events('check_purge.parted', keep => '1 day', batch_size => 1);
 SELECT mesh_outbox.purge_events('check_purge.parted', keep => '1 day');
 SELECT extract(year FROM inserted) FROM check_purge.parted;
+-- By itself, too, for an index on the ids leads to the old ones.
+INSERT INTO check_purge.parted (event_type, payload, inserted) VALUES ('OrderPlaced', '{"order_id": 1}', '2022-01-01');
+\o /dev/null
+SELECT mesh_outbox.set_outbox_publisher('check_purge.parted', 'check');
+\o
+CALL check_purge.pass();
+SELECT mesh_outbox.purge_expired(1000001, 10);
+SELECT extract(year FROM inserted) FROM check_purge.parted;
+DROP INDEX check_purge.parted_event_id_idx;
+SELECT object, problem, remedy FROM mesh_outbox.doctor() WHERE problem LIKE 'no index%';
+\o /dev/null
+SELECT remedy FROM mesh_outbox.doctor() WHERE problem LIKE 'no index%' \gexec
+\o
+SELECT object, problem, remedy FROM mesh_outbox.doctor() WHERE problem LIKE 'no index%';
 
 \o /dev/null
 SELECT pg_drop_replication_slot('check_purge');

@@ -226,6 +226,15 @@ CREATE FUNCTION mesh_outbox.doctor_outboxes()
           AND NOT has_table_privilege(i.role, p.oid, 'INSERT')
         UNION ALL
         SELECT 'warning', p.domain, format('outbox %s', p.oid::regclass),
+               format('no index leads to its events by %I: they stay, although their product keeps them for %s', e.name, r.retention),
+               format('CREATE INDEX ON %s (%I);', p.oid::regclass, e.name)
+        FROM part p JOIN mesh_outbox.product r ON r.name = p.product
+        CROSS JOIN LATERAL (SELECT coalesce(p.columns ->> 'event_id', 'event_id') AS name) e
+        WHERE p.relkind = 'r' AND r.retention IS NOT NULL
+          AND NOT EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+                          WHERE i.indrelid = p.oid AND i.indisvalid AND i.indpred IS NULL AND a.attname = e.name)
+        UNION ALL
+        SELECT 'warning', p.domain, format('outbox %s', p.oid::regclass),
                format('its trigger %s may change events behind the check', t.tgname),
                format('DROP TRIGGER %I ON %s;', t.tgname, p.oid::regclass)
         FROM part p JOIN pg_trigger t ON t.tgrelid = p.oid

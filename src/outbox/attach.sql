@@ -179,6 +179,7 @@ CREATE FUNCTION mesh_outbox.complete_columns(relation regclass, columns jsonb) R
 DECLARE
     ours record;
     theirs pg_attribute;
+    partitioned CONSTANT boolean := (SELECT c.relkind = 'p' FROM pg_class c WHERE c.oid = relation);
 BEGIN
     FOR ours IN
         SELECT c.name, c.type, coalesce(columns ->> c.name, c.name) AS column_name
@@ -203,17 +204,18 @@ BEGIN
             EXECUTE format('ALTER TABLE %s ADD COLUMN %I %s', relation, ours.column_name, ours.type);
         END IF;
     END LOOP;
-    -- a partitioned table's unique keys must contain its partition key
-    IF (SELECT c.relkind FROM pg_class c WHERE c.oid = relation) = 'r'
-       AND NOT EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
-                       WHERE i.indrelid = relation AND i.indisunique AND i.indnkeyatts = 1
-                         AND a.attname = coalesce(columns ->> 'event_id', 'event_id')) THEN
-        EXECUTE format('CREATE UNIQUE INDEX ON %s (%I)', relation, coalesce(columns ->> 'event_id', 'event_id'));
+    -- Retention and retries look events up by their ids.  A partitioned table's
+    -- unique keys must contain its partition key, so there it is an index only.
+    IF NOT EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+                   WHERE i.indrelid = relation AND (partitioned OR i.indisunique AND i.indnkeyatts = 1)
+                     AND a.attname = coalesce(columns ->> 'event_id', 'event_id')) THEN
+        EXECUTE format('CREATE %s INDEX ON %s (%I)', CASE WHEN NOT partitioned THEN 'UNIQUE' END, relation,
+                       coalesce(columns ->> 'event_id', 'event_id'));
     END IF;
 END
 $$;
 COMMENT ON FUNCTION mesh_outbox.complete_columns(regclass, jsonb) IS
-    'adds the columns that a table lacks, and a unique index on event_id; error where a column has another type';
+    'adds the columns that a table lacks, and an index on event_id, unique where it can be; error where a column has another type';
 REVOKE EXECUTE ON FUNCTION mesh_outbox.complete_columns(regclass, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION mesh_outbox.attach_outbox(
