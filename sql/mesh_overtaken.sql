@@ -85,6 +85,15 @@ SELECT mesh_outbox.propose_contract('sales.orders', 'OrderPaid', key => '/id', d
     schema => '{"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}, "total": {"$ref": "term:amount"}}}');
 SELECT level, change FROM mesh_outbox.release_notes('sales.orders', 'OrderPaid') WHERE version = '1.2.0';
 
+-- What the time of an event is, and what is personal in it.
+SELECT mesh_outbox.propose_contract('sales.orders', 'OrderSent', key => '/id', description => 'a parcel left', event_time => '/at', topic => 'sales.sent',
+    schema => '{"type": "object", "required": ["id", "at"], "properties": {"id": {"type": "string"}, "at": {"type": "string", "format": "date-time"},
+                "to": {"type": "string", "x-privacy": "personal"}, "by": {"type": "string", "x-privacy": "personal"}, "gone": {"type": "string", "x-privacy": "personal"}}}');
+SELECT mesh_outbox.activate_contract('sales.orders', 'OrderSent', '1.0.0');
+SELECT severity, rule, path, breaks, message FROM mesh_outbox.check_contract('sales.orders', 'OrderSent', key => '/id', description => 'a parcel left', topic => 'sales.sent',
+    schema => '{"type": "object", "required": ["id", "at"], "properties": {"id": {"type": "string"}, "at": {"type": "string", "format": "date-time"},
+                "to": {"type": "string"}, "by": {"$ref": "#/$defs/who"}}, "$defs": {"who": {"type": "string", "x-privacy": "personal"}}}');
+
 -- What no event could ever keep is no contract.
 CREATE FUNCTION pg_temp.refusals(schema json, key text DEFAULT '/id', event_time text DEFAULT NULL, headers json DEFAULT NULL, key_schema json DEFAULT NULL)
     RETURNS TABLE (severity text, rule text, path text, message text) LANGUAGE sql

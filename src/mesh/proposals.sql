@@ -129,6 +129,18 @@ BEGIN
                      format('mesh_outbox.alter_product(%L, header_set => %L); fewer headers need a new major version.',
                             contract.product, previous.header_set);
     END IF;
+    IF previous.event_time_pointer IS DISTINCT FROM contract.event_time_pointer AND previous.contract_id IS NOT NULL
+       AND contract.compatibility <> 'NONE' THEN
+        RETURN QUERY SELECT 'warning', 'event_time', contract.event_time_pointer, 'consumers that go by ce_time',
+                     format('the event time was %s', coalesce(previous.event_time_pointer, 'no part of the payload')), NULL::jsonb,
+                     'Tell them from when on it means something else.';
+    END IF;
+    RETURN QUERY
+    SELECT 'warning', 'privacy', a.path, 'those whom it is about', format('it was marked as %s', a.value), NULL::jsonb,
+           'What is not marked is shown in errors and findings.'
+    FROM mesh_outbox.schema_annotations(previous.resolved_schema, 'x-privacy') a
+    JOIN mesh_outbox.declared_properties(contract.resolved_schema) d ON d.pointer = a.path
+    WHERE d.subschema -> 'x-privacy' IS DISTINCT FROM a.value;
     IF previous.max_lateness IS NOT NULL AND contract.compatibility <> 'NONE'
        AND coalesce(contract.max_lateness > previous.max_lateness, true) THEN
         RETURN QUERY SELECT 'error', 'lateness', contract.event_time_pointer, 'consumers that do not wait longer',
