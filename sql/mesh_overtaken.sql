@@ -55,6 +55,8 @@ SELECT severity, rule, path, breaks, message, counterexample FROM mesh_outbox.ch
 SELECT direction, verdict, path FROM mesh_outbox.check_compatibility_versions(
     ARRAY['{"properties": {"a": {}}}', '{"properties": {"a": {}}}', '{"properties": {"a": {}}}']::jsonb[], '{"properties": {"a": {}, "b": {"type": "null"}}}',
     old_open => '{false,true}');
+SELECT o.old_open, o.open, c.level, c.change FROM (VALUES (false, false), (false, true), (true, false), (true, true)) o (old_open, open),
+    mesh_outbox.contract_changes('{"properties": {"a": {"type": "string"}}}', '{"properties": {"b": {"type": "null"}}}', o.old_open, o.open) c;
 
 -- A change of a term is a change like others: consumers have their notice.
 SELECT mesh_outbox.create_term('amount', '{"type": "integer"}', domain => 'sales', description => 'in cents');

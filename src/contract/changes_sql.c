@@ -223,15 +223,13 @@ mo_check_compatibility(PG_FUNCTION_ARGS)
 
 /* Marks the changes that break a consumer; true when some finding has none. */
 static bool
-mark_breaking(List *changes, const Direction *direction, Jsonb *old,
-			  Jsonb *new)
+mark_breaking(List *changes, const Direction *direction, const Version *old,
+			  const Version *new)
 {
-	const Version older = {old, MO_AS_PRODUCER};
-	const Version newer = {new, MO_AS_PRODUCER};
 	bool		unexplained = false;
 	ListCell   *cell;
 
-	foreach(cell, compare(direction, &older, &newer))
+	foreach(cell, compare(direction, old, new))
 	{
 		MoComparison *c = lfirst(cell);
 		MoChange   *change = NULL;
@@ -248,20 +246,20 @@ mark_breaking(List *changes, const Direction *direction, Jsonb *old,
 	return unexplained;
 }
 
-/* contract_changes(old jsonb, new jsonb) */
+/* contract_changes(old jsonb, new jsonb, old_open bool, open bool) */
 Datum
 mo_contract_changes(PG_FUNCTION_ARGS)
 {
-	Jsonb	   *old = PG_GETARG_JSONB_P(0);
-	Jsonb	   *new = PG_GETARG_JSONB_P(1);
-	List	   *changes = mo_changes_list(compile_producer(old),
-										  compile_producer(new));
+	Version		old = {PG_GETARG_JSONB_P(0), producer_reading(PG_GETARG_BOOL(2))};
+	Version		new = {PG_GETARG_JSONB_P(1), producer_reading(PG_GETARG_BOOL(3))};
+	List	   *changes = mo_changes_list(compile_producer(old.schema),
+										  compile_producer(new.schema));
 	bool		unexplained = false;
 	ListCell   *cell;
 
 	InitMaterializedSRF(fcinfo, 0);
-	unexplained |= mark_breaking(changes, &forward, old, new);
-	unexplained |= mark_breaking(changes, &backward, old, new);
+	unexplained |= mark_breaking(changes, &forward, &old, &new);
+	unexplained |= mark_breaking(changes, &backward, &old, &new);
 	foreach(cell, changes)
 	{
 		MoChange   *c = lfirst(cell);

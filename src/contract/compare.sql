@@ -110,14 +110,16 @@ COMMENT ON FUNCTION mesh_outbox.check_compatibility(jsonb, jsonb, text, boolean)
 CREATE FUNCTION mesh_outbox.contract_changes(
     old jsonb,
     new jsonb,
+    old_open boolean DEFAULT false,
+    open     boolean DEFAULT false,
     OUT path    text,
     OUT keyword text,
     OUT change  text,
     OUT level   text)
 RETURNS SETOF record LANGUAGE c STABLE STRICT PARALLEL SAFE ROWS 10
 AS 'MODULE_PATHNAME', 'mo_contract_changes';
-COMMENT ON FUNCTION mesh_outbox.contract_changes(jsonb, jsonb) IS
-    'what differs between two versions of a contract, in words: major if it breaks consumers running today or replaying old events, minor if documents change, patch if only descriptions do';
+COMMENT ON FUNCTION mesh_outbox.contract_changes(jsonb, jsonb, boolean, boolean) IS
+    'what differs between two versions of a contract, in words: major if it breaks consumers running today or replaying old events, minor if documents change, patch if only descriptions do; old_open, open: undeclared properties are not refused at INSERT';
 
 CREATE FUNCTION mesh_outbox.suggested_version(old jsonb, new jsonb, version text)
 RETURNS text LANGUAGE sql STABLE STRICT PARALLEL SAFE

@@ -143,7 +143,7 @@ CREATE FUNCTION mesh_outbox.version_changes(older mesh_outbox.contract, newer me
     BEGIN ATOMIC
         SELECT c.path, c.level, c.change
         FROM (SELECT 1 AS part, d.path, d.level, d.change
-              FROM mesh_outbox.contract_changes((older).resolved_schema, (newer).resolved_schema) d
+              FROM mesh_outbox.contract_changes((older).resolved_schema, (newer).resolved_schema, (older).open, (newer).open) d
               UNION ALL
               SELECT 2, (newer).key_pointer, k.level, replace(k.change, 'the document', 'the key')
               FROM mesh_outbox.contract_changes(coalesce((older).key_schema, '{"type": "string"}'),
@@ -151,7 +151,7 @@ CREATE FUNCTION mesh_outbox.version_changes(older mesh_outbox.contract, newer me
               UNION ALL
               SELECT 3, h.path, h.level, 'headers: ' || replace(h.change, 'the document', 'they')
               FROM mesh_outbox.contract_changes(coalesce((older).headers_schema, '{"type": "object"}'),
-                                                coalesce((newer).headers_schema, '{"type": "object"}')) h
+                                                coalesce((newer).headers_schema, '{"type": "object"}'), true, true) h
               UNION ALL
               SELECT 4, t.path, t.level, t.change FROM mesh_outbox.setting_changes(older, newer) t
               UNION ALL
