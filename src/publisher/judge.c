@@ -95,32 +95,80 @@ mo_judge_position(MoPublisher *pub, XLogRecPtr slot)
 									pub->hello.ledger_lsn);
 }
 
+/* Of each partition in the ledger: its last offset there, its end in Kafka. */
+typedef struct LedgerEnds
+{
+	MoLogEnd   *ends;
+	int64	   *last;
+	int			n;
+} LedgerEnds;
+
+static int
+count_ends(json_object *offsets)
+{
+	int			n = 0;
+
+	json_object_object_foreach(offsets, topic, partitions)
+	{
+		(void) topic;
+		n += json_object_object_length(partitions);
+	}
+	return n;
+}
+
+/* {"topic": {"partition": last offset}}; the topics' names stay the object's. */
+static LedgerEnds
+list_ends(json_object *offsets)
+{
+	int			n = count_ends(offsets);
+	LedgerEnds	list = {
+		.ends = palloc0(sizeof(MoLogEnd) * Max(n, 1)),
+		.last = palloc(sizeof(int64) * Max(n, 1)),
+	};
+
+	json_object_object_foreach(offsets, topic, partitions)
+	{
+		json_object_object_foreach(partitions, partition, last)
+		{
+			list.ends[list.n].topic = topic;
+			list.ends[list.n].partition = atoi(partition);
+			list.last[list.n++] = json_object_get_int64(last);
+		}
+	}
+	return list;
+}
+
 /* A topic must not end before what the ledger has recorded in it. */
 static void
-check_partition(MoPublisher *pub, const char *topic, int partition,
-				int64 last)
+judge_end(MoPublisher *pub, const MoLogEnd *log, int64 last)
 {
-	const MoKafkaError *result;
-	int64		end;
-
-	mo_producer_start_end_offset(pub->producer, topic, partition);
-	result = mo_publisher_await(pub, MO_LANE_CONTROL);
-	if (result->status != MO_KAFKA_OK)
-		ereport(ERROR,
-				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-				 errmsg("could not ask where topic \"%s\" ends", topic),
-				 errdetail("%s.", result->message),
-				 errhint("The publisher's principal needs DESCRIBE on its topics.")));
-	end = mo_producer_end_offset(pub->producer);
-	if (end > last)
+	if (log->end > last)
 		return;
 	mo_publisher_need_attention(pub, "a topic has lost events",
 								psprintf("Topic \"%s\" partition %d ends at offset " INT64_FORMAT
 										 ", the ledger recorded an event at offset " INT64_FORMAT
 										 ": it was deleted, created again or restored.",
-										 topic, partition, end, last),
+										 log->topic, log->partition, log->end, last),
 								"The ledger (view mesh_outbox.batches) says which events were in it. To go on with new events: mesh_outbox.resume_publisher(name, start_from => 'marker', reason => ...).",
 								InvalidXLogRecPtr, pub->committed.txn.end_lsn);
+}
+
+static void
+judge_ends(MoPublisher *pub, const LedgerEnds *list)
+{
+	const MoKafkaError *result;
+
+	mo_producer_start_log_ends(pub->producer, list->ends, list->n);
+	result = mo_publisher_await(pub, MO_LANE_CONTROL);
+	if (result->status != MO_KAFKA_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+				 errmsg("could not find out where the topics of publisher \"%s\" end",
+						pub->hello.name),
+				 errdetail("%s.", result->message),
+				 errhint("The publisher's principal needs DESCRIBE on its topics.")));
+	for (int i = 0; i < list->n; i++)
+		judge_end(pub, &list->ends[i], list->last[i]);
 }
 
 void
@@ -133,12 +181,9 @@ mo_judge_topics(MoPublisher *pub)
 	offsets = json_tokener_parse(pub->hello.ledger_offsets);
 	if (json_object_is_type(offsets, json_type_object))
 	{
-		json_object_object_foreach(offsets, topic, partitions)
-		{
-			json_object_object_foreach(partitions, partition, last)
-				check_partition(pub, topic, atoi(partition),
-								json_object_get_int64(last));
-		}
+		LedgerEnds	list = list_ends(offsets);
+
+		judge_ends(pub, &list);
 	}
 	json_object_put(offsets);
 }

@@ -232,8 +232,8 @@ extern MoTopic *mo_producer_topic(MoProducer *producer, const char *name);
  * the number of partitions it has and its topic id ("" when the library
  * cannot tell).  No right to create it, or to see it, is MO_KAFKA_REFUSED.
  *
- * end_offset: where the log of one partition ends, open transactions included;
- * 0 if there is no such partition.  No right to see it is MO_KAFKA_REFUSED.
+ * log_ends: where the logs of some partitions end, open transactions included.
+ * No right to see one of them is MO_KAFKA_REFUSED.
  */
 extern void mo_producer_start_read_marker(MoProducer *producer,
 										  bool committed);
@@ -254,9 +254,17 @@ extern int64 mo_producer_topic_limit(MoProducer *producer);
  */
 extern int64 mo_producer_batch_limit(MoProducer *producer);
 extern void mo_producer_limit_batches(MoProducer *producer, int64 size);
-extern void mo_producer_start_end_offset(MoProducer *producer,
-										 const char *topic, int partition);
-extern int64 mo_producer_end_offset(MoProducer *producer);
+
+typedef struct MoLogEnd
+{
+	const char *topic;
+	int32		partition;
+	int64		end;			/* out; 0 if there is no such partition */
+} MoLogEnd;
+
+/* The array belongs to the call until that has ended. */
+extern void mo_producer_start_log_ends(MoProducer *producer, MoLogEnd *ends,
+									   int n);
 
 /* Java's default partitioner: murmur2 of the key, positive, modulo. */
 extern int32 mo_producer_partition(const void *key, int length,

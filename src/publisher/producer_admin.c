@@ -2,7 +2,7 @@
  *
  * producer_admin.c
  *	  The calls of the control lane: reading and removing the marker, making
- *	  sure that a topic exists, end offsets.
+ *	  sure that a topic exists, ends of logs.
  *
  * Runs in the control lane's thread, started by producer.c; the rules of
  * producer_lane.c hold: nothing of PostgreSQL is called.
@@ -492,7 +492,7 @@ mo_admin_call_ensure_topic(MoLane *lane)
 }
 
 /* ----------------------------------------------------------------
- * End offsets
+ * Ends of logs
  * ----------------------------------------------------------------
  */
 
@@ -509,55 +509,69 @@ code_no_partition(rd_kafka_resp_err_t code)
  * for unknown what it may not see; the topic's metadata tell.
  */
 static rd_kafka_resp_err_t
-ask_existence(MoLane *lane)
+ask_existence(MoLane *lane, const MoLogEnd *log)
 {
 	int			partitions;
-	rd_kafka_resp_err_t code = count_partitions(lane, &partitions);
+	rd_kafka_resp_err_t code;
 
-	if (code == RD_KAFKA_RESP_ERR_NO_ERROR && lane->partition >= partitions)
+	strlcpy(lane->topic, log->topic, sizeof(lane->topic));
+	code = count_partitions(lane, &partitions);
+	if (code == RD_KAFKA_RESP_ERR_NO_ERROR && log->partition >= partitions)
 		return RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
 	return code == RD_KAFKA_RESP_ERR_NO_ERROR ?
 		RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE : code;
 }
 
 /*
- * Asks once for the end of the log, whatever transactions are open in it.  A
+ * Asks once for the end of a log, whatever transactions are open in it.  A
  * partition that does not exist is as good as an empty one.
  */
 static rd_kafka_resp_err_t
-ask_end_offset(MoLane *lane, rd_kafka_t *reader)
+ask_log_end(MoLane *lane, rd_kafka_t *reader, MoLogEnd *log)
 {
 	int64_t		low;
 	int64_t		high;
 	rd_kafka_resp_err_t code;
 
-	code = rd_kafka_query_watermark_offsets(reader, lane->topic,
-											lane->partition, &low, &high,
+	code = rd_kafka_query_watermark_offsets(reader, log->topic,
+											log->partition, &low, &high,
 											MO_CALL_TIMEOUT);
 	if (code_no_partition(code))
-		code = ask_existence(lane);
+		code = ask_existence(lane, log);
 	if (code_no_partition(code))
 	{
 		code = RD_KAFKA_RESP_ERR_NO_ERROR;
 		high = 0;
 	}
 	if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-		lane->end_offset = high;
+		log->end = high;
 	return code;
 }
 
+/* False if the call has ended without an answer. */
+static bool
+find_log_end(MoLane *lane, rd_kafka_t *reader, MoLogEnd *log)
+{
+	rd_kafka_resp_err_t code;
+
+	while ((code = ask_log_end(lane, reader, log)) != RD_KAFKA_RESP_ERR_NO_ERROR)
+		if (!fail_or_retry(lane, code, NULL))
+			return false;
+	return true;
+}
+
 /*
- * The end of the log, not the last stable offset: that one waits for the
- * open transactions of others, and would look like a topic that lost events.
+ * The ends of the logs, not the last stable offsets: those wait for the open
+ * transactions of others, and would look like a topic that lost events.  One
+ * consumer asks for all: making it costs more than all it does.
  */
 void
-mo_admin_call_end_offset(MoLane *lane)
+mo_admin_call_log_ends(MoLane *lane)
 {
 	rd_kafka_t *reader;
 	char		reason[200];
-	rd_kafka_resp_err_t code;
+	bool		ok = true;
 
-	lane->end_offset = -1;
 	lane->marker_committed = false;
 	reader = open_reader(lane, reason, sizeof(reason));
 	if (reader == NULL)
@@ -566,12 +580,10 @@ mo_admin_call_end_offset(MoLane *lane)
 					 reason);
 		return;
 	}
-	while ((code = ask_end_offset(lane, reader)) != RD_KAFKA_RESP_ERR_NO_ERROR)
-	{
-		if (!fail_or_retry(lane, code, NULL))
-			break;
-	}
-	if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+	for (int i = 0; i < lane->nlog_ends && ok; i++)
+		ok = !mo_lane_stopping(lane) &&
+			find_log_end(lane, reader, &lane->log_ends[i]);
+	if (ok)
 		mo_lane_succeed(lane);
 	rd_kafka_destroy_flags(reader, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 }

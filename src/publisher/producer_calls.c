@@ -337,18 +337,11 @@ mo_producer_limit_batches(MoProducer *producer, int64 size)
 }
 
 void
-mo_producer_start_end_offset(MoProducer *producer, const char *topic,
-							 int partition)
+mo_producer_start_log_ends(MoProducer *producer, MoLogEnd *ends, int n)
 {
 	MoLane	   *lane = producer->lanes[MO_LANE_CONTROL];
 
-	strlcpy(lane->topic, topic, sizeof(lane->topic));
-	lane->partition = partition;
-	mo_lane_submit(lane, mo_admin_call_end_offset, "asking for the end offset");
-}
-
-int64
-mo_producer_end_offset(MoProducer *producer)
-{
-	return producer->lanes[MO_LANE_CONTROL]->end_offset;
+	lane->log_ends = ends;
+	lane->nlog_ends = n;
+	mo_lane_submit(lane, mo_admin_call_log_ends, "asking where topics end");
 }

@@ -101,13 +101,13 @@ struct MoLane
 	bool		marker_committed;	/* isolation of the read */
 
 	char		topic[MO_TOPIC_NAME_MAX + 1];
-	int			partition;
 	rd_kafka_NewTopic_t *new_topic;
 	int			partitions_wanted;
 	int			partitions;
 	char		topic_id[64];
 	int64		topic_limit;	/* max.message.bytes, 0 = not told */
-	int64		end_offset;
+	MoLogEnd   *log_ends;
+	int			nlog_ends;
 };
 
 struct MoTopic
@@ -196,7 +196,7 @@ extern void mo_lane_call_abort(MoLane *lane);
 extern void mo_admin_call_read_marker(MoLane *lane);
 extern void mo_admin_call_forget(MoLane *lane);
 extern void mo_admin_call_ensure_topic(MoLane *lane);
-extern void mo_admin_call_end_offset(MoLane *lane);
+extern void mo_admin_call_log_ends(MoLane *lane);
 extern bool mo_admin_probe(rd_kafka_t *rk);
 
 /* producer_socket.c. */

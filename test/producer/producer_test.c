@@ -23,6 +23,7 @@
 #include "storage/ipc.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
@@ -400,15 +401,19 @@ PG_FUNCTION_INFO_V1(test_end_offset);
 Datum
 test_end_offset(PG_FUNCTION_ARGS)
 {
-	mo_producer_start_end_offset(producer,
-								 text_to_cstring(PG_GETARG_TEXT_PP(0)),
-								 PG_GETARG_INT32(1));
+	/* Outlives a call that is not waited for. */
+	MoLogEnd   *log = MemoryContextAllocZero(TopMemoryContext, sizeof(MoLogEnd));
+
+	log->topic = MemoryContextStrdup(TopMemoryContext,
+									 text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	log->partition = PG_GETARG_INT32(1);
+	mo_producer_start_log_ends(producer, log, 1);
 	if (!await_call(MO_LANE_CONTROL, PG_GETARG_INT32(2)))
 		PG_RETURN_TEXT_P(cstring_to_text("busy"));
 	if (mo_producer_result(producer, MO_LANE_CONTROL)->status != MO_KAFKA_OK)
 		PG_RETURN_TEXT_P(outcome(mo_producer_result(producer, MO_LANE_CONTROL)));
 	PG_RETURN_TEXT_P(cstring_to_text(
-		psprintf(INT64_FORMAT, mo_producer_end_offset(producer))));
+		psprintf(INT64_FORMAT, log->end)));
 }
 
 /* trouble(ms): serves for so long, then tells it, or NULL */
