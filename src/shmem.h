@@ -100,6 +100,8 @@ typedef struct MoPublisherSlot
 	 */
 	int			restart_delay_ms;
 
+	bool		wants_slot;		/* misconfigured for want of a replication slot */
+
 	int			fenced;			/* times in a row somebody else took the ids */
 
 	/*

@@ -236,6 +236,18 @@ mo_decode_drop_slot(const char *name)
 	ReplicationSlotDrop(name, true);
 }
 
+bool
+mo_decode_slot_is_free(void)
+{
+	bool		found = false;
+
+	LWLockAcquire(ReplicationSlotControlLock, LW_SHARED);
+	for (int i = 0; i < max_replication_slots && !found; i++)
+		found = !ReplicationSlotCtl->replication_slots[i].in_use;
+	LWLockRelease(ReplicationSlotControlLock);
+	return found;
+}
+
 /* ---------------------------------------------------------------------
  * Reading
  * ---------------------------------------------------------------------

@@ -32,6 +32,9 @@ extern void mo_decode_slot_info(const char *name, MoSlotInfo *info);
 extern XLogRecPtr mo_decode_create_slot(const char *name);
 extern void mo_decode_drop_slot(const char *name);
 
+/* Might one more be made now?  Also for processes without a database. */
+extern bool mo_decode_slot_is_free(void);
+
 /*
  * Acquires the slot and starts reading.  Transactions that committed before
  * "start" are not replayed.  One decoder per process.

@@ -32,6 +32,7 @@
 
 #include "guc.h"
 #include "mesh_outbox.h"
+#include "publisher/decode.h"
 #include "publisher/launcher.h"
 #include "shmem.h"
 
@@ -55,6 +56,9 @@
  * sends us a signal about it.
  */
 #define STRANGER_STEP	100
+
+/* Between two looks for a replication slot that has become free, ms. */
+#define SLOT_STEP		2000
 
 typedef struct Pair
 {
@@ -230,6 +234,7 @@ start_pair(int index, Pair *pair)
 	if (!claim_slot(slot, &number))
 		return;
 
+	slot->wants_slot = false;
 	mo_shmem_set_state(slot, MO_STATE_STARTING, NULL, NULL);
 	pair->told = pair->told_both = pair->unwanted = false;
 	pair->leaving_since = 0;
@@ -394,6 +399,11 @@ advance_stopped(int index, MoPublisherSlot *slot, Pair *pair, TimestampTz now)
 	{
 		pair->not_before = now;
 		pair->delay = 0;
+	}
+	else if (slot->wants_slot)
+	{
+		if (!mo_decode_slot_is_free())
+			return SLOT_STEP;
 	}
 	else if (is_stuck(slot))
 		return -1;

@@ -560,15 +560,13 @@ create_producer(MoPublisher *pub)
 	SpinLockRelease(&pub->slot->mutex);
 }
 
-/*
- * Errors that come again at every try until somebody changes a setting.  That
- * all slots are in use is none: one becomes free without a word to us.
- */
+/* Errors that come again at every try until somebody changes a setting. */
 static bool
 is_misconfiguration(int sqlerrcode)
 {
 	return sqlerrcode == ERRCODE_INVALID_PARAMETER_VALUE ||
 		sqlerrcode == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE ||
+		sqlerrcode == ERRCODE_CONFIGURATION_LIMIT_EXCEEDED ||
 		sqlerrcode == ERRCODE_FEATURE_NOT_SUPPORTED;
 }
 
@@ -589,6 +587,7 @@ start(MoPublisher *pub)
 
 		if (!is_misconfiguration(geterrcode()))
 			PG_RE_THROW();
+		pub->slot->wants_slot = geterrcode() == ERRCODE_CONFIGURATION_LIMIT_EXCEEDED;
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
 		FlushErrorState();

@@ -55,7 +55,7 @@ $node->append_conf('postgresql.conf', "wal_level = logical\nmax_replication_slot
 $node->restart;
 ok(wait_state($node, 'streaming'), 'the first publisher takes the only slot');
 $node->safe_psql('postgres', q(SELECT mesh_outbox.create_publisher('second', brokers => 'embedded')));
-ok(wait_state($node, 'backing off', 'second'), 'the second one has to wait');
+ok(wait_state($node, 'misconfigured', 'second'), 'the second one is misconfigured');
 like(status($node, 'second')->{last_error}, qr/slot/, 'the view says what is missing');
 like(status($node, 'second')->{last_error_hint}, qr/max_replication_slots/, 'and what to do');
 
