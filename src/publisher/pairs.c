@@ -374,6 +374,7 @@ advance_stopped(int index, MoPublisherSlot *slot, Pair *pair, TimestampTz now)
 {
 	bool		changed = slot->retry != pair->retry ||
 		slot->config != pair->config;
+	long		left;
 
 	if (slot->pair_runs && (slot->publisher_pid != 0 || slot->scribe_pid != 0))
 		return STRANGER_STEP;
@@ -410,8 +411,10 @@ advance_stopped(int index, MoPublisherSlot *slot, Pair *pair, TimestampTz now)
 
 	if (mo_launcher_awaits_scout(slot->database))
 		return -1;
-	if (pair->not_before > now)
-		return TimestampDifferenceMilliseconds(now, pair->not_before);
+	left = TimestampDifferenceMilliseconds(now, pair->not_before);
+	/* Longer than any delay is: the clock was set back meanwhile. */
+	if (left > 0 && left <= MAX_DELAY)
+		return left;
 	start_pair(index, pair);
 
 	/* What could not be started set itself a time, or waits for a person. */

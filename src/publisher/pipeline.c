@@ -325,7 +325,7 @@ may_begin(MoPublisher *pub, int index)
 		return false;
 	if (index > 0 && !is_delivered(pub, pub->flight[0]))
 		return false;
-	return pub->failures == 0 || GetCurrentTimestamp() >= pub->retry_at;
+	return pub->failures == 0 || mo_publisher_ticks() >= pub->retry_at;
 }
 
 /*

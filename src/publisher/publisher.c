@@ -25,6 +25,7 @@
 #include "libpq/pqformat.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "portability/instr_time.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "utils/hsearch.h"
@@ -321,14 +322,22 @@ mo_publisher_wait(MoPublisher *pub, long timeout)
 		mo_progress_tick(pub);
 }
 
+int64
+mo_publisher_ticks(void)
+{
+	instr_time	now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	return (int64) INSTR_TIME_GET_MILLISEC(now);
+}
+
 void
 mo_publisher_wait_until(MoPublisher *pub, long duration)
 {
-	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-												  duration);
-	long		left;
+	int64		end = mo_publisher_ticks() + duration;
+	int64		left;
 
-	while ((left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end)) > 0)
+	while ((left = end - mo_publisher_ticks()) > 0)
 		mo_publisher_wait(pub, left);
 }
 

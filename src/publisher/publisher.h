@@ -40,7 +40,7 @@ typedef struct MoRoute
 	MoTopic    *topic;			/* NULL: the topic cannot be used */
 	const char *reason;			/* why: a word, … */
 	char	   *refusal;		/* … and a sentence */
-	TimestampTz look_at;		/* whether it can, is asked again then */
+	int64		look_at;		/* ticks; whether it can, is asked again then */
 } MoRoute;
 
 /* Key of MoPublisher.dead_known. */
@@ -109,7 +109,7 @@ typedef struct MoPublisher
 	int			nflight;
 	int			last_lane;
 	int			failures;		/* aborts in a row */
-	TimestampTz retry_at;		/* nothing is begun before */
+	int64		retry_at;		/* ticks; nothing is begun before */
 
 	/* dead letters */
 	struct HTAB *dead_known;	/* (commit LSN, ordinal) recorded before */
@@ -142,6 +142,9 @@ extern PGDLLEXPORT void mesh_outbox_publisher_main(Datum slot_index);
  * ms (0: does not wait).  Serves interrupts; may raise an error.
  */
 extern void mo_publisher_wait(MoPublisher *pub, long timeout);
+
+/* Time in ms that goes on evenly when somebody sets the clock. */
+extern int64 mo_publisher_ticks(void);
 
 /* Serves what arrives for the whole of "duration" ms. */
 extern void mo_publisher_wait_until(MoPublisher *pub, long duration);

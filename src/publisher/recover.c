@@ -20,13 +20,12 @@
 #define FIRST_RETRY_MS	50
 #define LAST_RETRY_MS	5000
 
-static TimestampTz
+static int64
 retry_time(MoPublisher *pub)
 {
 	int			delay = FIRST_RETRY_MS << Min(pub->failures, 7);
 
-	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-									   Min(delay, LAST_RETRY_MS));
+	return mo_publisher_ticks() + Min(delay, LAST_RETRY_MS);
 }
 
 /* What the reports of an aborted batch say. */

@@ -227,8 +227,7 @@ refuse_topic(MoPublisher *pub, MoRoute *route, const TopicLook *look)
 		pfree(route->refusal);
 	route->reason = look->verdict == MO_TOPIC_IMPOSSIBLE ? "invalid_topic" : "topic_refused";
 	route->refusal = MemoryContextStrdup(TopMemoryContext, look->problem);
-	route->look_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-												 TOPIC_LOOK_MS);
+	route->look_at = mo_publisher_ticks() + TOPIC_LOOK_MS;
 	show_streaming(pub);
 }
 
@@ -238,15 +237,15 @@ refuse_topic(MoPublisher *pub, MoRoute *route, const TopicLook *look)
  * publisher spends a tenth at most on it.
  */
 static long
-patience(const MoRoute *route, TimestampTz since)
+patience(const MoRoute *route, int64 since)
 {
-	static TimestampTz rested = 0;
-	TimestampTz now = GetCurrentTimestamp();
-	long		left;
+	static int64 rested = 0;
+	int64		now = mo_publisher_ticks();
+	int64		left;
 
 	if (route->refusal != NULL || since < rested)
 		return 0;
-	left = mo_guc_topic_timeout * 1000L - (now - since) / 1000;
+	left = mo_guc_topic_timeout * INT64CONST(1000) - (now - since);
 	if (left <= 0)
 		rested = now + 9 * (now - since);
 	return Max(left, 0);
@@ -262,7 +261,7 @@ prepare_topic(MoPublisher *pub, MoRoute *route)
 		.replication = route->info.replication,
 		.config = route->info.topic_config,
 	};
-	TimestampTz since = GetCurrentTimestamp();
+	int64		since = mo_publisher_ticks();
 	TopicLook	look;
 
 	if (was_just_found(&spec))
@@ -279,7 +278,7 @@ prepare_topic(MoPublisher *pub, MoRoute *route)
 		else if (look.verdict == MO_TOPIC_REFUSED)
 			wait = Min(wait, patience(route, since));
 		else
-			since = GetCurrentTimestamp();
+			since = mo_publisher_ticks();
 		if (wait == 0)
 		{
 			refuse_topic(pub, route, &look);
@@ -301,7 +300,7 @@ is_due(const MoRoute *route)
 {
 	return !route->loaded ||
 		(route->info.found && route->topic == NULL &&
-		 GetCurrentTimestamp() >= route->look_at);
+		 mo_publisher_ticks() >= route->look_at);
 }
 
 MoRoute *
