@@ -10,7 +10,7 @@ use Test::More;
 
 # Records one at a time would not be through before Kafka looks for overdue
 # transactions, as it does every 10 s.
-my $one_at_a_time = '{"linger.ms": 20, "transaction.timeout.ms": 1000}';
+my $one_at_a_time = '{"linger.ms": 20, "transaction.timeout.ms": 5000}';
 my $count = 1500;
 
 my $kafka = start_kafka();
