@@ -35,6 +35,9 @@
 /* Between two probes of a cluster that is away, in ms. */
 #define PROBE_INTERVAL		1000
 
+/* How long an abort may take of a cluster that answers, ms. */
+#define ABORT_PATIENCE		30000
+
 /* How long the end of a handle may take to leave a transaction, ms. */
 #define LEAVE_TIMEOUT		200
 
@@ -489,9 +492,34 @@ attempt(MoLane *lane, TransactionalCall call)
 	return call(lane);
 }
 
+static rd_kafka_error_t *
+try_abort(MoLane *lane)
+{
+	return rd_kafka_abort_transaction(lane->rk, MO_CALL_TIMEOUT);
+}
+
+/*
+ * Does an abort go on for ever?  It waits as long as the cluster is away; but
+ * librdkafka (2.0) can also lose its way when a record's time is up in the
+ * middle of it, and asks for the same call again and again.  New handles find
+ * their way, whatever has become of the transaction.
+ */
+static bool
+is_endless(MoLane *lane, TransactionalCall call, struct timespec *give_up)
+{
+	struct timespec now = deadline_in(0);
+
+	if (call != try_abort)
+		return false;
+	if (give_up->tv_sec == 0 || !mo_admin_probe(lane->rk))
+		*give_up = deadline_in(ABORT_PATIENCE);
+	return now.tv_sec > give_up->tv_sec;
+}
+
 static void
 run_transactional(MoLane *lane, TransactionalCall call)
 {
+	struct timespec give_up = {0};
 	rd_kafka_error_t *error;
 
 	while ((error = attempt(lane, call)) != NULL)
@@ -501,7 +529,10 @@ run_transactional(MoLane *lane, TransactionalCall call)
 			!rd_kafka_error_is_fatal(error) &&
 			!rd_kafka_error_txn_requires_abort(error);
 
-		if (retriable)
+		if (retriable && is_endless(lane, call, &give_up))
+			mo_lane_fail(lane, MO_KAFKA_FATAL, RD_KAFKA_RESP_ERR__TIMED_OUT,
+						 "the cluster answers, but librdkafka does not come to an end");
+		else if (retriable)
 			again = mo_lane_retry(lane, rd_kafka_error_string(error),
 								  rd_kafka_error_code(error) !=
 								  RD_KAFKA_RESP_ERR__TIMED_OUT);
@@ -524,12 +555,6 @@ static rd_kafka_error_t *
 try_commit(MoLane *lane)
 {
 	return rd_kafka_commit_transaction(lane->rk, MO_CALL_TIMEOUT);
-}
-
-static rd_kafka_error_t *
-try_abort(MoLane *lane)
-{
-	return rd_kafka_abort_transaction(lane->rk, MO_CALL_TIMEOUT);
 }
 
 /*
