@@ -57,10 +57,15 @@ note 'a clone that committed other things at the marker\'s position';
 my $diverged = copy_of('diverged');
 $diverged->append_conf('postgresql.conf', q(shared_preload_libraries = ''));
 $diverged->start;
-emit($diverged, "from-clone-$_" => 1) foreach 1 .. 50;
 $diverged->append_conf('postgresql.conf', q(shared_preload_libraries = 'mesh_outbox'));
 emit($node, "n$_" => $_) foreach 1 .. 5;
 ok(wait_published($node), 'the original went on');
+my $reached = $node->safe_psql('postgres', 'SELECT pg_current_wal_flush_lsn()');
+my $n = 0;
+ok(until_true('as much WAL', sub {
+	emit($diverged, 'from-clone-' . ++$n => 1);
+	return $diverged->safe_psql('postgres', "SELECT pg_current_wal_flush_lsn() > '$reached'") eq 't';
+}), 'the clone went on, too');
 $diverged->restart;
 ok(wait_state($diverged, 'needs attention'), 'the clone stops');
 undisturbed('diverged clone', 'o2');
