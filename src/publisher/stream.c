@@ -22,8 +22,14 @@
 #include "guc.h"
 #include "publisher/publisher.h"
 
-/* A batch takes no further transaction above this share of the limit. */
-#define FULL(limit)		Max((limit) / 2, 1)
+/*
+ * A batch takes no further transaction above this share of the limit: three of
+ * them are in memory at a time.
+ */
+#define FULL(limit)		Max((limit) / 4, 1)
+
+/* The parts of a split transaction, but for the first, hold this share of it. */
+#define PART(limit)		Max((limit) / 2, 1)
 
 static bool
 is_full(const MoBatch *batch)
@@ -32,10 +38,7 @@ is_full(const MoBatch *batch)
 		batch->bytes >= FULL(mo_guc_max_transaction_size * INT64CONST(1024));
 }
 
-/*
- * A transaction is split only above the limit.  Once it is, its further parts
- * are as large as other batches: three of them are in memory at a time.
- */
+/* A transaction is split only above the limit. */
 static bool
 txn_is_full(const MoPublisher *pub)
 {
@@ -43,8 +46,8 @@ txn_is_full(const MoPublisher *pub)
 	int64		events = mo_guc_max_transaction_events;
 	int64		bytes = mo_guc_max_transaction_size * INT64CONST(1024);
 
-	return batch->nevents - batch->txn_start >= (pub->part > 0 ? FULL(events) : events) ||
-		batch->txn_bytes >= (pub->part > 0 ? FULL(bytes) : bytes);
+	return batch->nevents - batch->txn_start >= (pub->part > 0 ? PART(events) : events) ||
+		batch->txn_bytes >= (pub->part > 0 ? PART(bytes) : bytes);
 }
 
 /* ---------------------------------------------------------------------
