@@ -70,7 +70,7 @@ typedef struct MoBatch
 	int64		bytes;			/* keys and values */
 	int64		transactions;	/* that end in it */
 	MoTransaction first;		/* of the first transaction in it */
-	TimestampTz opened_at;		/* when its first event was added */
+	int64		opened_at;		/* ticks; when its first event was added */
 	MoPosition	last;
 	const struct MoRoute *end_route;	/* of a record that would end a split
 										 * transaction; NULL = none is split */
@@ -87,7 +87,7 @@ typedef struct MoBatch
 								 * culprit; not to be committed */
 	int			tried;			/* the events before this one have been taken
 								 * alone, or are dead */
-	TimestampTz trial_since;
+	int64		trial_since;	/* ticks */
 	uint64		dead_sequence;	/* request of its last dead letter */
 
 	/* memory: chunks, reused */

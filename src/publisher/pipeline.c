@@ -169,7 +169,7 @@ begin_batch(MoPublisher *pub, MoBatch *batch)
 	if (batch->careful)
 	{
 		batch->next = batch->tried;
-		batch->trial_since = GetCurrentTimestamp();
+		batch->trial_since = mo_publisher_ticks();
 	}
 	batch->lane = next_lane(pub, batch);
 	if (mo_producer_begin(pub->producer, batch->lane, &error))
@@ -191,8 +191,7 @@ trial_goes_on(MoPublisher *pub, MoBatch *batch)
 		return false;
 	batch->tried = batch->next;
 	if (batch->next < batch->nevents &&
-		!TimestampDifferenceExceeds(batch->trial_since, GetCurrentTimestamp(),
-									TRIAL_MS))
+		mo_publisher_ticks() - batch->trial_since <= TRIAL_MS)
 		return true;
 	batch->state = MO_BATCH_FAILED;
 	return false;
@@ -345,12 +344,8 @@ mo_pipeline_is_ready(MoPublisher *pub)
 bool
 mo_pipeline_is_due(MoPublisher *pub)
 {
-	TimestampTz now = GetCurrentTimestamp();
-
-	/* A clock that was set back tells nothing. */
 	return pub->open->nevents > 0 &&
-		(now < pub->open->opened_at ||
-		 TimestampDifferenceExceeds(pub->open->opened_at, now, FILL_MS)) &&
+		mo_publisher_ticks() - pub->open->opened_at >= FILL_MS &&
 		mo_pipeline_is_ready(pub);
 }
 

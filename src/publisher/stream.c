@@ -150,7 +150,7 @@ own_copy(MoPublisher *pub, const MoTransaction *txn)
 		if (batch->first.commit_lsn == InvalidXLogRecPtr)
 		{
 			batch->first = *txn;
-			batch->opened_at = GetCurrentTimestamp();
+			batch->opened_at = mo_publisher_ticks();
 		}
 	}
 	return pub->txn_here;
