@@ -14,6 +14,8 @@
 
 #include <json.h>
 
+#include "utils/memutils.h"
+
 #include "publisher/publisher.h"
 
 /* Steps 1 and 3: what may be concluded from a read of any isolation. */
@@ -116,13 +118,17 @@ count_ends(json_object *offsets)
 	return n;
 }
 
-/* {"topic": {"partition": last offset}}; the topics' names stay the object's. */
+/*
+ * {"topic": {"partition": last offset}}; the topics' names stay the object's.
+ * The control lane writes into it, also when an error has ended what is done
+ * here, so it lives as long as the process.
+ */
 static LedgerEnds
 list_ends(json_object *offsets)
 {
 	int			n = count_ends(offsets);
 	LedgerEnds	list = {
-		.ends = palloc0(sizeof(MoLogEnd) * Max(n, 1)),
+		.ends = MemoryContextAllocZero(TopMemoryContext, sizeof(MoLogEnd) * Max(n, 1)),
 		.last = palloc(sizeof(int64) * Max(n, 1)),
 	};
 
@@ -169,6 +175,7 @@ judge_ends(MoPublisher *pub, const LedgerEnds *list)
 				 errhint("The publisher's principal needs DESCRIBE on its topics.")));
 	for (int i = 0; i < list->n; i++)
 		judge_end(pub, &list->ends[i], list->last[i]);
+	pfree(list->ends);
 }
 
 void

@@ -35,6 +35,7 @@ typedef struct Reports
 	int			refused;		/* … never will be, or their neighbours, … */
 	int			guilty;			/* … and surely themselves */
 	bool		too_large;		/* one was refused for its set's size */
+	bool		no_topic;		/* one found no topic that takes it */
 } Reports;
 
 static bool
@@ -70,12 +71,16 @@ read_reports(MoPublisher *pub, MoBatch *batch)
 			reports.guilty += was_alone(pub, event);
 			reports.too_large |= mo_producer_is_size(event->record.error);
 		}
-		else if (mo_producer_record_verdict(event->record.error) == MO_RECORD_NO_TOPIC)
+		else if (!reports.no_topic &&
+				 mo_producer_record_verdict(event->record.error) == MO_RECORD_NO_TOPIC)
+		{
+			reports.no_topic = true;
 			mo_publisher_set_state(pub, MO_STATE_WAITING_TOPIC,
 								   psprintf("topic \"%s\" cannot be written: %s",
 											event->route->info.topic,
 											mo_producer_error_text(event->record.error)),
 								   "Create the topic again, or let the publisher's principal write to it.");
+		}
 	}
 	if (reports.refused == 1)
 		reports.guilty = 1;
@@ -220,6 +225,7 @@ mo_recover(MoPublisher *pub)
 		if (!pub->embedded && batch->nevents > 0 &&
 			mo_position_reached(&batch->last, &pub->committed))
 		{
+			pub->failures = 0;
 			mo_progress_committed(pub, batch);
 			mo_batch_reset(batch);
 			pub->spare[pub->spare[0] != NULL] = batch;

@@ -100,7 +100,9 @@ obey_limit(MoPublisher *pub, int64 limit)
 		return;
 	while (pub->nflight > 0)
 		mo_publisher_wait(pub, 1000);
-	mo_recover_limit_batches(pub, limit);
+	/* What was in flight may have found a smaller one. */
+	if (limit < mo_producer_batch_limit(pub->producer))
+		mo_recover_limit_batches(pub, limit);
 }
 
 /* ---------------------------------------------------------------------
