@@ -74,8 +74,8 @@ reset_slot(MoPublisherSlot *slot)
 	slot->publisher_pid = slot->scribe_pid = 0;
 	slot->publisher_latch = slot->scribe_latch = NULL;
 	slot->channel = DSM_HANDLE_INVALID;
-	slot->ready = false;
-	slot->restart_delay_ms = 0;
+	slot->ready = slot->wants_slot = slot->unhurried = false;
+	slot->restart_delay_ms = slot->fenced = 0;
 
 	slot->slot_lsn = slot->decoded_lsn = InvalidXLogRecPtr;
 	slot->marker_lsn = slot->progress_lsn = InvalidXLogRecPtr;
