@@ -24,13 +24,6 @@
 PG_FUNCTION_INFO_V1(mo_check_compatibility);
 PG_FUNCTION_INFO_V1(mo_contract_changes);
 
-/* A version of a contract, and how its producers read it. */
-typedef struct Version
-{
-	Jsonb	   *schema;
-	MoReadingKind producer;
-} Version;
-
 /* One of the questions that compatibility consists of. */
 typedef struct Direction
 {
@@ -92,16 +85,16 @@ compile_producer(Jsonb *schema)
 	return mo_reading_compile(&reading, true, NULL);
 }
 
+/* Two versions as their producers read them. */
 static List *
-compare(const Direction *direction, const Version *old, const Version *new)
+compare(const Direction *direction, const MoReading *old, const MoReading *new)
 {
-	const Version *from = direction->from_new ? new : old;
-	const Version *to = direction->from_new ? old : new;
-	MoReading	sub = {from->schema, from->producer};
-	MoReading	super = {to->schema,
-	direction->to_producer ? to->producer : MO_AS_READER};
+	const MoReading *sub = direction->from_new ? new : old;
+	MoReading	super = direction->from_new ? *old : *new;
 
-	return mo_compare_parts(&sub, &super, true);
+	if (!direction->to_producer)
+		super.kind = MO_AS_READER;
+	return mo_compare_parts(sub, &super, true);
 }
 
 static void
@@ -133,7 +126,7 @@ put(ReturnSetInfo *rsinfo, int width, const char **texts, int json_column,
 /* Rows for one direction between the new version and one old one. */
 static void
 check_direction(ReturnSetInfo *rsinfo, const Direction *direction,
-				const Version *old, const Version *new, int version,
+				const MoReading *old, const MoReading *new, int version,
 				List *changes)
 {
 	ListCell   *cell;
@@ -195,7 +188,7 @@ Datum
 mo_check_compatibility(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	Version		new = {PG_GETARG_JSONB_P(1), producer_reading(PG_GETARG_BOOL(3))};
+	MoReading	new = {PG_GETARG_JSONB_P(1), producer_reading(PG_GETARG_BOOL(3))};
 	Mode		mode = read_mode(text_to_cstring(PG_GETARG_TEXT_PP(2)));
 	Datum	   *olds;
 	Datum	   *opens;
@@ -205,12 +198,12 @@ mo_check_compatibility(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < n && (i == 0 || mode.transitive); i++)
 	{
-		Version		old = {DatumGetJsonbP(olds[i]), new.producer};
+		MoReading	old = {DatumGetJsonbP(olds[i]), new.kind};
 		List	   *changes = mo_changes_list(compile_producer(old.schema),
 											  compile_producer(new.schema));
 
 		if (i < nopens)
-			old.producer = producer_reading(DatumGetBool(opens[i]));
+			old.kind = producer_reading(DatumGetBool(opens[i]));
 		if (mode.forward)
 			check_direction(rsinfo, &forward, &old, &new, i + 1, changes);
 		if (mode.backward)
@@ -223,8 +216,8 @@ mo_check_compatibility(PG_FUNCTION_ARGS)
 
 /* Marks the changes that break a consumer; true when some finding has none. */
 static bool
-mark_breaking(List *changes, const Direction *direction, const Version *old,
-			  const Version *new)
+mark_breaking(List *changes, const Direction *direction, const MoReading *old,
+			  const MoReading *new)
 {
 	bool		unexplained = false;
 	ListCell   *cell;
@@ -250,8 +243,8 @@ mark_breaking(List *changes, const Direction *direction, const Version *old,
 Datum
 mo_contract_changes(PG_FUNCTION_ARGS)
 {
-	Version		old = {PG_GETARG_JSONB_P(0), producer_reading(PG_GETARG_BOOL(2))};
-	Version		new = {PG_GETARG_JSONB_P(1), producer_reading(PG_GETARG_BOOL(3))};
+	MoReading	old = {PG_GETARG_JSONB_P(0), producer_reading(PG_GETARG_BOOL(2))};
+	MoReading	new = {PG_GETARG_JSONB_P(1), producer_reading(PG_GETARG_BOOL(3))};
 	List	   *changes = mo_changes_list(compile_producer(old.schema),
 										  compile_producer(new.schema));
 	bool		unexplained = false;
