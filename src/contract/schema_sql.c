@@ -13,11 +13,10 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
+#include "catalog/objectaddress.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "nodes/primnodes.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/varlena.h"
 #include "utils/fmgrprotos.h"
@@ -301,18 +300,6 @@ mo_sql_schema_annotations(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-static ArrayType *
-text_array(List *strings)
-{
-	Datum	   *values = palloc(sizeof(Datum) * list_length(strings));
-	int			n = 0;
-	ListCell   *lc;
-
-	foreach(lc, strings)
-		values[n++] = CStringGetTextDatum(lfirst(lc));
-	return construct_array(values, n, TEXTOID, -1, false, TYPALIGN_INT);
-}
-
 /*
  * declared_properties(schema jsonb) returns setof (pointer, subschema, places,
  * always)
@@ -335,7 +322,7 @@ mo_sql_declared_properties(PG_FUNCTION_ARGS)
 
 		values[0] = CStringGetTextDatum(declared->pointer);
 		values[1] = JsonbPGetDatum(declared->schema);
-		values[2] = PointerGetDatum(text_array(declared->places));
+		values[2] = PointerGetDatum(strlist_to_textarray(declared->places));
 		values[3] = BoolGetDatum(declared->always);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
