@@ -492,32 +492,24 @@ attempt(MoLane *lane, TransactionalCall call)
 	return call(lane);
 }
 
-static rd_kafka_error_t *
-try_abort(MoLane *lane)
-{
-	return rd_kafka_abort_transaction(lane->rk, MO_CALL_TIMEOUT);
-}
-
 /*
- * Does an abort go on for ever?  It waits as long as the cluster is away; but
- * librdkafka (2.0) can also lose its way when a record's time is up in the
- * middle of it, and asks for the same call again and again.  New handles find
- * their way, whatever has become of the transaction.
+ * A call waits as long as the cluster is away.  Of one that answers it may
+ * ask for so much patience, in ms; 0: for ever.  Returns whether that is over.
  */
 static bool
-is_endless(MoLane *lane, TransactionalCall call, struct timespec *give_up)
+is_endless(MoLane *lane, int patience, struct timespec *give_up)
 {
 	struct timespec now = deadline_in(0);
 
-	if (call != try_abort)
+	if (patience == 0)
 		return false;
 	if (give_up->tv_sec == 0 || !mo_admin_probe(lane->rk))
-		*give_up = deadline_in(ABORT_PATIENCE);
+		*give_up = deadline_in(patience);
 	return now.tv_sec > give_up->tv_sec;
 }
 
 static void
-run_transactional(MoLane *lane, TransactionalCall call)
+run_transactional(MoLane *lane, TransactionalCall call, int patience)
 {
 	struct timespec give_up = {0};
 	rd_kafka_error_t *error;
@@ -529,7 +521,7 @@ run_transactional(MoLane *lane, TransactionalCall call)
 			!rd_kafka_error_is_fatal(error) &&
 			!rd_kafka_error_txn_requires_abort(error);
 
-		if (retriable && is_endless(lane, call, &give_up))
+		if (retriable && is_endless(lane, patience, &give_up))
 			mo_lane_fail(lane, MO_KAFKA_FATAL, RD_KAFKA_RESP_ERR__TIMED_OUT,
 						 "the cluster answers, but librdkafka does not come to an end");
 		else if (retriable)
@@ -555,6 +547,12 @@ static rd_kafka_error_t *
 try_commit(MoLane *lane)
 {
 	return rd_kafka_commit_transaction(lane->rk, MO_CALL_TIMEOUT);
+}
+
+static rd_kafka_error_t *
+try_abort(MoLane *lane)
+{
+	return rd_kafka_abort_transaction(lane->rk, MO_CALL_TIMEOUT);
 }
 
 /*
@@ -590,13 +588,13 @@ try_send_marker(MoLane *lane)
 void
 mo_lane_call_init(MoLane *lane)
 {
-	run_transactional(lane, try_init);
+	run_transactional(lane, try_init, 0);
 }
 
 void
 mo_lane_call_send_marker(MoLane *lane)
 {
-	run_transactional(lane, try_send_marker);
+	run_transactional(lane, try_send_marker, 0);
 	lane->marker_sent = lane->result.status == MO_KAFKA_OK;
 }
 
@@ -604,15 +602,20 @@ mo_lane_call_send_marker(MoLane *lane)
 void
 mo_lane_call_commit(MoLane *lane)
 {
-	run_transactional(lane, try_commit);
+	run_transactional(lane, try_commit, 0);
 	if (lane->embedded && lane->marker_sent &&
 		lane->result.status == MO_KAFKA_OK)
 		mo_embedded_store_marker(lane->embedded, lane->marker_lsn,
 								 lane->marker_metadata);
 }
 
+/*
+ * librdkafka (2.0) can lose its way when a record's time is up in the middle
+ * of an abort, and asks for the same call again and again.  New handles find
+ * their way, whatever has become of the transaction.
+ */
 void
 mo_lane_call_abort(MoLane *lane)
 {
-	run_transactional(lane, try_abort);
+	run_transactional(lane, try_abort, ABORT_PATIENCE);
 }
