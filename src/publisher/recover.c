@@ -32,8 +32,7 @@ retry_time(MoPublisher *pub)
 typedef struct Reports
 {
 	int			failed;			/* records that were not taken, … */
-	int			refused;		/* … never will be, or their neighbours, … */
-	int			guilty;			/* … and surely themselves */
+	int			refused;		/* … and never will be, or their neighbours */
 	bool		too_large;		/* one was refused for its set's size */
 	bool		no_topic;		/* one found no topic that takes it */
 } Reports;
@@ -43,14 +42,6 @@ is_refused(const MoEvent *event)
 {
 	return !event->dead && event->record.error != 0 &&
 		mo_producer_record_verdict(event->record.error) == MO_RECORD_REFUSED;
-}
-
-/* Was the record a message set of its own? */
-static bool
-was_alone(MoPublisher *pub, const MoEvent *event)
-{
-	return event->record.key_length + event->record.value_length >
-		mo_producer_batch_limit(pub->producer);
 }
 
 static Reports
@@ -68,7 +59,6 @@ read_reports(MoPublisher *pub, MoBatch *batch)
 		if (is_refused(event))
 		{
 			reports.refused++;
-			reports.guilty += was_alone(pub, event);
 			reports.too_large |= mo_producer_is_size(event->record.error);
 		}
 		else if (!reports.no_topic &&
@@ -82,24 +72,34 @@ read_reports(MoPublisher *pub, MoBatch *batch)
 								   "Create the topic again, or let the publisher's principal write to it.");
 		}
 	}
-	if (reports.refused == 1)
-		reports.guilty = 1;
 	return reports;
 }
 
-static void
+/*
+ * Those that were refused alone: none but one was, or a record is larger than
+ * message sets of several are, and so made one of its own.  Returns whether
+ * there are any.
+ */
+static bool
 kill_guilty(MoPublisher *pub, MoBatch *batch, const Reports *reports)
 {
+	int64		limit = mo_producer_batch_limit(pub->producer);
+	bool		any = false;
+
 	for (int i = 0; i < batch->nevents; i++)
 	{
 		MoEvent    *event = &batch->events[i];
 
-		if (is_refused(event) &&
-			(reports->refused == 1 || was_alone(pub, event)))
-			mo_pipeline_kill_event(pub, batch, event,
-								   mo_producer_refusal(event->record.error),
-								   mo_producer_error_text(event->record.error));
+		if (!is_refused(event) ||
+			(reports->refused > 1 &&
+			 event->record.key_length + event->record.value_length <= limit))
+			continue;
+		mo_pipeline_kill_event(pub, batch, event,
+							   mo_producer_refusal(event->record.error),
+							   mo_producer_error_text(event->record.error));
+		any = true;
 	}
+	return any;
 }
 
 /*
@@ -119,9 +119,7 @@ judge_records(MoPublisher *pub, MoBatch *batch)
 		pub->failures = 0;
 	if (batch->tried == batch->nevents)
 		batch->careful = false;
-	if (reports.guilty > 0)
-		kill_guilty(pub, batch, &reports);
-	else if (reports.refused > 0)
+	if (reports.refused > 0 && !kill_guilty(pub, batch, &reports))
 	{
 		if (reports.too_large || batch->tried == batch->nevents)
 			return false;
