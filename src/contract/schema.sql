@@ -109,6 +109,14 @@ CREATE FUNCTION mesh_outbox.declared_properties(
 COMMENT ON FUNCTION mesh_outbox.declared_properties(jsonb) IS
     'the properties that a resolved schema declares: JSON Pointers into events, what is said of each with what that refers to, and where in the schema: all these places hold if always, else one or the other; none where only a condition names it. A schema that refers to itself is gone round once';
 
+CREATE FUNCTION mesh_outbox.pointer_steps(pointer text) RETURNS text[]
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+    RETURN ARRAY(SELECT replace(replace(s.step, '~1', '/'), '~0', '~')
+                 FROM string_to_table(substr(pointer, 2), '/') WITH ORDINALITY s (step, n) ORDER BY s.n);
+COMMENT ON FUNCTION mesh_outbox.pointer_steps(text) IS
+    'the names and indexes that a JSON Pointer (RFC 6901) consists of, without their escapes';
+
 -- By reference, so that what is there means what it means in its own document;
 -- text that refers to nothing can stand for itself.
 CREATE FUNCTION mesh_outbox.schema_at(schema jsonb, subschema jsonb, places text[], always boolean) RETURNS jsonb

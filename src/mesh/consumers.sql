@@ -40,11 +40,10 @@ CREATE FUNCTION mesh_outbox.expectation_of(pointer text, subschema jsonb, needed
     LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    steps text[] := string_to_array(substr(pointer, 2), '/');
+    steps CONSTANT text[] := mesh_outbox.pointer_steps(pointer);
     built jsonb := subschema;
 BEGIN
     FOR i IN REVERSE cardinality(steps) .. 1 LOOP
-        steps[i] := replace(replace(steps[i], '~1', '/'), '~0', '~');
         built := jsonb_build_object('properties', jsonb_build_object(steps[i], built))
                  || CASE WHEN needed THEN jsonb_build_object('required', jsonb_build_array(steps[i])) ELSE '{}' END;
     END LOOP;

@@ -334,8 +334,7 @@ CREATE FUNCTION mesh_outbox.policy_deterministic(contract jsonb)
     BEGIN ATOMIC
         WITH choice AS (
             SELECT p.pointer, p.place, r.schema,
-                   r.schema #> ARRAY(SELECT replace(replace(s.step, '~1', '/'), '~0', '~')
-                                     FROM string_to_table(substr(p.place, 2), '/') WITH ORDINALITY s (step, n) ORDER BY s.n) -> 'oneOf' AS branches
+                   r.schema #> mesh_outbox.pointer_steps(p.place) -> 'oneOf' AS branches
             FROM (SELECT contract -> 'resolved_schema' AS schema) r,
                  LATERAL (SELECT d.pointer, u.place FROM mesh_outbox.declared_properties(r.schema) d, unnest(d.places) u (place)
                           UNION ALL SELECT '', '') p),
