@@ -15,7 +15,7 @@ HELPERS = set('''
     beside_schema bundles_term folded_name governance_event_of_contract governance_event_of_notice governance_outbox governance_schema
     checks_of_column dressed_schema grantee_name is_admin is_personal_name limit_above
     may_see_all name_distance nearest_property outbox_columns outbox_contents outbox_relations owned_domains owned_outboxes path_of_place
-    plan_duties plan_product plan_relations plan_term plan_version product_document referenced_schemas
+    plan_duties plan_product plan_relations plan_term plan_version pointer_steps product_document referenced_schemas
     require_period require_text schema_at schema_of_check schema_of_samples schema_of_type search_words this_database this_system version_numbers version_text
     versions_document violated_places violation_counters visible_publishers watched_domains without_nulls'''.split())
 # "watch_…" is what a view of that name selects from; a policy's function has its name.
